@@ -1,0 +1,96 @@
+"""What an operator can set, read once from the environment."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+
+class InvalidSettings(Exception):
+    """A setting cannot be understood; the text says which one and why."""
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Every field is an environment variable of its name in capitals.
+
+    A value can also come from a file: `DATABASE_URL_FILE=/run/secrets/database_url`. The defaults
+    work on one machine.
+    """
+
+    database_url: str = "postgresql://exchange@127.0.0.1:5432/exchange-db"
+    """Postgres; `postgres://` is understood too."""
+    redis_url: str = "redis://127.0.0.1:6379"
+    """The journal's Redis, used for nothing else."""
+    server_addr: str = "127.0.0.1:8080"
+    """Where the backend's public API listens."""
+    ws_stream_url: str = "127.0.0.1:4000"
+    """Where the websocket server listens."""
+    public_ws_url: str = ""
+    """The stream server's address as clients reach it; empty: same host, port 4000."""
+    admin_addr: str = "127.0.0.1:8081"
+    """Where the backend's admin API listens."""
+    admin_url: str = "http://127.0.0.1:8081"
+    """Where the command line finds the admin API."""
+    admin_token: str = ""
+    """The admin API's bearer token; empty: the admin API is off."""
+    master_key_file: str = ""
+    """32 random bytes in hex (64 characters) that encrypt API secrets at rest; mode 0600."""
+    metrics_addr: str = "0.0.0.0:9100"
+    """Where /metrics, /live and /ready listen."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
+    create_default_markets: bool = False
+    """Give a new, empty exchange SOLUSDC, BTCUSDT and ETHUSDT."""
+    journal_unchecked: bool = False
+    """Start although Redis does not let us read its configuration (CONFIG is forbidden)."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Raises InvalidSettings with the variable's name, never with its value."""
+        values = {}
+        for name in cls.__struct_fields__:
+            variable = name.upper()
+            if path := environment.get(f"{variable}_FILE"):
+                # MASTER_KEY_FILE is a setting of its own: there the path is the value.
+                values[name] = _read(f"{variable}_FILE", path)
+            elif (value := environment.get(variable)) is not None:
+                values[name] = value
+        try:
+            return msgspec.convert(values, cls, strict=False)
+        except msgspec.ValidationError as fault:
+            # The fault names the field as `$.field`; the value is not repeated, it may be secret.
+            raise InvalidSettings(f"Invalid setting: {fault}") from None
+
+    def database_dsn(self) -> str:
+        """The form that asyncpg takes."""
+        scheme, separator, rest = self.database_url.partition("://")
+        if not separator or scheme.split("+")[0] not in ("postgres", "postgresql"):
+            raise InvalidSettings("DATABASE_URL must begin with postgresql://")
+        return f"postgresql://{rest}"
+
+
+def parse_address(variable: str, value: str) -> Address:
+    """`host:port`, with an optional scheme in front, IPv6 hosts in brackets."""
+    host, separator, port = value.rpartition("://")[2].rstrip("/").rpartition(":")
+    if not separator or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise InvalidSettings(f"{variable} must be host:port, such as 0.0.0.0:8080")
+    return Address(host.strip("[]"), int(port))
+
+
+def _read(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as fault:
+        raise InvalidSettings(f"{variable} cannot be read: {fault}") from None

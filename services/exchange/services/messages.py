@@ -44,7 +44,7 @@ class OrderStatus(StrEnum):
     EXPIRED = "EXPIRED"
 
 
-OPEN_STATUSES = frozenset({OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED})
+OPEN_STATUSES = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
 
 
 class KeyKind(StrEnum):
@@ -58,9 +58,18 @@ class TransferKind(StrEnum):
 
 
 class _Message(
-    msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag=True, tag_field="message"
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    array_like=True,
+    tag=True,
+    tag_field="message",
+    gc=False,
 ):
-    """Immutable, and written as an array that begins with its type's name."""
+    """Immutable, and written as an array that begins with its type's name.
+
+    Messages hold no cycles, so the garbage collector need not look at them.
+    """
 
 
 # --- Commands -------------------------------------------------------------------------------
@@ -229,7 +238,7 @@ class Order(_Message, frozen=True, kw_only=True):
 
     @property
     def is_open(self) -> bool:
-        return self.status in OPEN_STATUSES
+        return self.status is OrderStatus.NEW or self.status is OrderStatus.PARTIALLY_FILLED
 
 
 class Balance(_Message, frozen=True, kw_only=True):

@@ -1,0 +1,607 @@
+"""The matching engine: commands in, outcomes out, nothing else.
+
+Every command is planned first, which only reads and may refuse, and then committed, which is plain
+assignment and asserts. The time is an argument; there is no clock, chance or environment in here.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from exchange.engine.ledger import SUPPLY_MAX, Ledger
+from exchange.engine.order_book import OrderBook
+from exchange.engine.request_memory import RequestMemory
+from exchange.services.markets import (
+    RATE_SCALE,
+    Asset,
+    Market,
+    Mode,
+    failed_filter,
+    market_fault,
+)
+from exchange.services.messages import (
+    FEE_ACCOUNT,
+    Account,
+    AddAsset,
+    AddMarket,
+    AnyCommand,
+    Balance,
+    CancelAllOrders,
+    Canceled,
+    CancelOrder,
+    Counters,
+    CreateAccount,
+    Created,
+    CreateKey,
+    Deposit,
+    Done,
+    Key,
+    Level,
+    Order,
+    OrderStatus,
+    OrderType,
+    Outcome,
+    Placed,
+    PlaceOrder,
+    Reason,
+    Rejected,
+    Repeated,
+    Result,
+    RevokeKey,
+    Row,
+    SetMode,
+    Side,
+    TimeInForce,
+    Trade,
+    Transfer,
+    TransferKind,
+    Undecodable,
+    Withdraw,
+)
+
+Commit = Callable[[], Result]
+"""What a plan leaves to do; it cannot be refused any more."""
+
+
+class Fill(Struct, frozen=True):
+    """A piece of a resting order that an incoming one takes, at the resting order's price."""
+
+    maker: Order
+    quantity: int
+
+
+class MatchingEngine:
+    """The whole live state of the exchange, changed by `apply` or taken over by `follow`."""
+
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+        self.requests = RequestMemory()
+        self.books: dict[str, OrderBook] = {}
+        self.accounts: dict[int, Account] = {}
+        self._account_names: dict[str, int] = {}
+        self._keys: dict[str, Key] = {}
+        self._assets: dict[str, Asset] = {}
+        self._transfers: dict[str, Transfer] = {}
+        self._rows: list[Row] = []
+        self.restore(Account(id=FEE_ACCOUNT, name="exchange", created=0))
+
+    def apply(self, number: int, command: AnyCommand | Undecodable, now: int) -> Outcome:
+        """Execute one command at a time in µs, and say everything that it led to."""
+        if isinstance(command, Undecodable):
+            result: Result = Rejected(reason=Reason.POISON, detail=command.fault)
+            return Outcome(number=number, time=now, uid=0, request=None, deadline=0, result=result)
+        if command.request is not None:
+            first = self.requests.number(command.request, now)
+            if first is None:
+                self.requests.remember(command.request, number, command.deadline)
+        else:
+            first = None
+        if first is not None:
+            result = Repeated(number=first)
+        else:
+            plan = self._plan_safely(command, number, now)
+            result = plan if isinstance(plan, Rejected) else plan()
+        rows, self._rows = self._rows, []
+        return Outcome(
+            number=number,
+            time=now,
+            uid=command.uid,
+            request=command.request,
+            deadline=command.deadline,
+            result=result,
+            rows=tuple(rows),
+        )
+
+    def follow(self, outcome: Outcome) -> None:
+        """Take over what another engine's outcome says, without executing anything."""
+        for row in outcome.rows:
+            self.restore(row)
+        if outcome.request is not None and not isinstance(outcome.result, Repeated):
+            self.requests.remember(outcome.request, outcome.number, outcome.deadline)
+
+    def restore(self, row: Row) -> None:
+        """Take the new state of one thing. Open orders must come by market and queue."""
+        match row:
+            case Order():
+                self.books[row.symbol].restore(row)
+            case Balance():
+                self.ledger.restore(row)
+            case Trade():
+                book = self.books[row.symbol]
+                book.average_price.add(row.time, row.quantity, row.quote_quantity)
+            case Counters():
+                self.books[row.symbol].restore_counters(row)
+            case Transfer():
+                self._transfers[row.reference] = row
+            case Market():
+                if row.symbol in self.books:
+                    self.books[row.symbol].market = row
+                else:
+                    self.books[row.symbol] = OrderBook(row)
+            case Asset():
+                self._assets[row.name] = row
+            case Account():
+                self.accounts[row.id] = row
+                self._account_names[row.name] = row.id
+            case Key():
+                self._keys[row.api_key] = row
+            case Level():
+                pass  # levels are the sum of their orders
+            case _:
+                assert_never(row)
+
+    def jump(self, distance: int) -> None:
+        """Move all counters on, past ids whose outcomes may be lost."""
+        for book in self.books.values():
+            book.jump(distance)
+
+    def counters(self) -> tuple[Counters, ...]:
+        return tuple(book.counters() for book in self.books.values())
+
+    # --- Planning ---------------------------------------------------------------------------
+
+    def _plan_safely(self, command: AnyCommand, number: int, now: int) -> Rejected | Commit:
+        try:
+            return self._plan(command, number, now)
+        except Exception as fault:
+            return Rejected(reason=Reason.POISON, detail=f"{type(fault).__name__}: {fault}")
+
+    def _plan(self, command: AnyCommand, number: int, now: int) -> Rejected | Commit:
+        if command.account not in self.accounts:
+            return Rejected(reason=Reason.UNKNOWN_ACCOUNT)
+        if command.key and not self._may_trade(command):
+            return Rejected(reason=Reason.KEY_NOT_VALID)
+        match command:
+            case PlaceOrder():
+                return self._plan_order(command, now)
+            case CancelOrder():
+                return self._plan_cancel(command, now)
+            case CancelAllOrders():
+                return self._plan_cancel_all(command, now)
+            case Deposit():
+                return self._plan_transfer(command, TransferKind.DEPOSIT, number, now)
+            case Withdraw():
+                return self._plan_transfer(command, TransferKind.WITHDRAWAL, number, now)
+            case CreateAccount():
+                return self._plan_account(command, number, now)
+            case CreateKey():
+                return self._plan_key(command, now)
+            case RevokeKey():
+                return self._plan_revocation(command, now)
+            case AddAsset():
+                return self._plan_asset(command)
+            case AddMarket():
+                return self._plan_market(command, now)
+            case SetMode():
+                return self._plan_mode(command)
+            case _:
+                assert_never(command)
+
+    def _may_trade(self, command: AnyCommand) -> bool:
+        key = self._keys.get(command.key)
+        return (
+            key is not None
+            and key.revoked is None
+            and key.account == command.account
+            and key.can_trade
+        )
+
+    def _plan_order(self, command: PlaceOrder, now: int) -> Rejected | Commit:
+        book = self.books.get(command.symbol)
+        if book is None:
+            return Rejected(reason=Reason.UNKNOWN_SYMBOL)
+        refusal = self._order_refusal(command, book, now)
+        if refusal is not None:
+            return Rejected(reason=refusal)
+        fills = _plan_fills(command, book)
+        taken = sum(fill.quantity for fill in fills)
+        if command.type is OrderType.MARKET and not taken:
+            # An empty book, or an amount that does not buy one lot at the best price.
+            empty = not book.opposite(command.side)
+            return Rejected(reason=Reason.NO_LIQUIDITY if empty else Reason.LOT_SIZE)
+        if command.type is OrderType.LIMIT_MAKER and fills:
+            return Rejected(reason=Reason.WOULD_MATCH)
+        if command.time_in_force is TimeInForce.FOK and taken != command.quantity:
+            fills = []
+        lock = _needed_lock(command, book.market, fills)
+        # A market order by quote amount must be covered in full, however little the book offers.
+        needed = lock
+        if command.side is Side.BUY and command.quote_quantity is not None:
+            needed = max(lock, command.quote_quantity)
+        asset = book.market.quote if command.side is Side.BUY else book.market.base
+        if self.ledger.free(command.account, asset) < needed:
+            return Rejected(reason=Reason.INSUFFICIENT_BALANCE)
+        return partial(self._place, command, book, fills, asset, lock, now)
+
+    def _order_refusal(self, command: PlaceOrder, book: OrderBook, now: int) -> Reason | None:
+        """Whatever forbids the order before the book and the balance are looked at."""
+        if command.deadline and command.deadline < now:
+            return Reason.LATE
+        if book.market.mode is not Mode.RUNNING:
+            return Reason.MARKET_CLOSED
+        if not _is_well_formed(command):
+            return Reason.INVALID
+        failed = failed_filter(
+            book.market,
+            price=None if command.type is OrderType.MARKET else command.price,
+            quantity=command.quantity,
+            quote_quantity=command.quote_quantity,
+            average_price=book.average(now) if command.type is OrderType.MARKET else 0,
+        )
+        if failed is not None:
+            return Reason(failed.value)
+        if book.order_by_client_id(command.account, command.client_order_id) is not None:
+            return Reason.DUPLICATE_CLIENT_ORDER_ID
+        return None
+
+    def _plan_cancel(self, command: CancelOrder, now: int) -> Rejected | Commit:
+        book = self.books.get(command.symbol)
+        if book is None:
+            return Rejected(reason=Reason.UNKNOWN_SYMBOL)
+        if book.market.mode is Mode.HALTED:
+            return Rejected(reason=Reason.MARKET_CLOSED)
+        if command.order_id is not None:
+            order = book.orders.get(command.order_id)
+        elif command.client_order_id is not None:
+            order = book.order_by_client_id(command.account, command.client_order_id)
+        else:
+            return Rejected(reason=Reason.INVALID)
+        if order is None or order.account != command.account:
+            return Rejected(reason=Reason.UNKNOWN_ORDER)
+        if command.client_order_id not in (None, order.client_order_id):
+            return Rejected(reason=Reason.ORDER_ID_MISMATCH)
+        if command.only not in (None, order.status):
+            return Rejected(reason=Reason.CANCEL_RESTRICTED)
+        return partial(self._cancel, book, [order], now)
+
+    def _plan_cancel_all(self, command: CancelAllOrders, now: int) -> Rejected | Commit:
+        book = self.books.get(command.symbol)
+        if book is None:
+            return Rejected(reason=Reason.UNKNOWN_SYMBOL)
+        if book.market.mode is Mode.HALTED:
+            return Rejected(reason=Reason.MARKET_CLOSED)
+        orders = book.orders_of(command.account)
+        if not orders:
+            return Rejected(reason=Reason.NO_OPEN_ORDERS)
+        return partial(self._cancel, book, orders, now)
+
+    def _plan_transfer(
+        self, command: Deposit | Withdraw, kind: TransferKind, number: int, now: int
+    ) -> Rejected | Commit:
+        transfer = Transfer(
+            number=number,
+            account=command.account,
+            asset=command.asset,
+            kind=kind,
+            amount=command.amount,
+            reference=command.reference,
+            time=now,
+        )
+        known = self._transfers.get(command.reference)
+        if known is not None:
+            if replace(transfer, number=known.number, time=known.time) != known:
+                return Rejected(reason=Reason.REFERENCE_USED)
+            return partial(Repeated, number=known.number)
+        if command.asset not in self._assets:
+            return Rejected(reason=Reason.UNKNOWN_ASSET)
+        if command.amount <= 0 or not command.reference:
+            return Rejected(reason=Reason.INVALID)
+        if kind is TransferKind.DEPOSIT:
+            if self.ledger.supply.get(command.asset, 0) + command.amount > SUPPLY_MAX:
+                return Rejected(reason=Reason.INVALID, detail="more than the ledger can hold")
+        elif self.ledger.free(command.account, command.asset) < command.amount:
+            return Rejected(reason=Reason.INSUFFICIENT_BALANCE)
+        return partial(self._transfer, transfer)
+
+    def _plan_account(self, command: CreateAccount, number: int, now: int) -> Rejected | Commit:
+        if command.name in self._account_names:
+            return Rejected(reason=Reason.ALREADY_EXISTS)
+        # Its journal number is an id that no lost or repeated command can give to another account.
+        account = Account(id=number, name=command.name, created=now)
+        return partial(self._establish, [account], Created(id=number))
+
+    def _plan_key(self, command: CreateKey, now: int) -> Rejected | Commit:
+        if command.api_key in self._keys:
+            return Rejected(reason=Reason.ALREADY_EXISTS)
+        key = Key(
+            api_key=command.api_key,
+            account=command.account,
+            kind=command.kind,
+            secret=command.secret,
+            can_trade=command.can_trade,
+            created=now,
+        )
+        return partial(self._establish, [key], Done())
+
+    def _plan_revocation(self, command: RevokeKey, now: int) -> Rejected | Commit:
+        key = self._keys.get(command.api_key)
+        if key is None or key.revoked is not None:
+            return Rejected(reason=Reason.UNKNOWN_KEY)
+        return partial(self._establish, [replace(key, revoked=now)], Done())
+
+    def _plan_asset(self, command: AddAsset) -> Rejected | Commit:
+        if command.asset.name in self._assets:
+            return Rejected(reason=Reason.ALREADY_EXISTS)
+        if not 0 <= command.asset.decimals <= 18:
+            return Rejected(reason=Reason.INVALID, detail="An asset has 0 to 18 decimals.")
+        return partial(self._establish, [command.asset], Done())
+
+    def _plan_market(self, command: AddMarket, now: int) -> Rejected | Commit:
+        market = replace(command.market, created=now)
+        if market.symbol in self.books:
+            return Rejected(reason=Reason.ALREADY_EXISTS)
+        base, quote = self._assets.get(market.base), self._assets.get(market.quote)
+        if base is None or quote is None:
+            return Rejected(reason=Reason.UNKNOWN_ASSET)
+        if (base.decimals, quote.decimals) != (market.base_decimals, market.quote_decimals):
+            return Rejected(reason=Reason.INVALID, detail="The decimals are not the assets' own.")
+        fault = market_fault(market)
+        if fault is not None:
+            return Rejected(reason=Reason.INVALID, detail=fault)
+        return partial(self._establish, [market, Counters(symbol=market.symbol)], Done())
+
+    def _plan_mode(self, command: SetMode) -> Rejected | Commit:
+        if command.symbol is not None and command.symbol not in self.books:
+            return Rejected(reason=Reason.UNKNOWN_SYMBOL)
+        markets = [
+            replace(book.market, mode=command.mode)
+            for symbol, book in self.books.items()
+            if command.symbol in (None, symbol)
+        ]
+        return partial(self._establish, markets, Done())
+
+    # --- Committing -------------------------------------------------------------------------
+
+    def _establish(self, rows: Iterable[Row], result: Result) -> Result:
+        """Let things be as these rows say."""
+        for row in rows:
+            self.restore(row)
+            self._rows.append(row)
+        return result
+
+    def _transfer(self, transfer: Transfer) -> Result:
+        move = (
+            self.ledger.deposit if transfer.kind is TransferKind.DEPOSIT else self.ledger.withdraw
+        )
+        move(transfer.account, transfer.asset, transfer.amount)
+        self._rows.extend(self.ledger.take_changes())
+        return self._establish([transfer], Created(id=transfer.number))
+
+    def _cancel(self, book: OrderBook, orders: list[Order], now: int) -> Result:
+        for order in orders:
+            self._close(book, order, OrderStatus.CANCELED, now)
+        self._report(book)
+        return Canceled(symbol=book.market.symbol, order_ids=tuple(order.id for order in orders))
+
+    def _close(self, book: OrderBook, order: Order, status: OrderStatus, now: int) -> None:
+        """End an order with what is left of it, and give back what it still holds."""
+        asset = book.market.quote if order.side is Side.BUY else book.market.base
+        if order.locked:
+            self.ledger.unlock(order.account, asset, order.locked)
+        closed = replace(order, status=status, locked=0, updated=now)
+        book.put(closed)
+        self._rows.append(closed)
+
+    def _place(
+        self,
+        command: PlaceOrder,
+        book: OrderBook,
+        fills: list[Fill],
+        asset: str,
+        lock: int,
+        now: int,
+    ) -> Result:
+        self.ledger.lock(command.account, asset, lock)
+        book.order_id += 1
+        order = Order(
+            symbol=command.symbol,
+            id=book.order_id,
+            account=command.account,
+            client_order_id=command.client_order_id,
+            side=command.side,
+            type=command.type,
+            time_in_force=command.time_in_force,
+            price=command.price,
+            quantity=command.quantity or sum(fill.quantity for fill in fills),
+            quote_quantity=command.quote_quantity or 0,
+            filled=0,
+            filled_quote=0,
+            locked=lock,
+            status=OrderStatus.NEW,
+            queue=0,
+            created=now,
+            updated=now,
+            request=command.request,
+            deadline=command.deadline,
+        )
+        for fill in fills:
+            order = self._settle(book, order, fill, now)
+        self._rest_or_end(book, order, now)
+        self._report(book)
+        return Placed(symbol=order.symbol, order_id=order.id)
+
+    def _rest_or_end(self, book: OrderBook, order: Order, now: int) -> None:
+        remaining = order.quantity - order.filled
+        if not remaining and not _ran_out_of_book(order, book):
+            assert order.locked == 0, order
+            self._rows.append(order)
+        elif order.type is OrderType.MARKET or order.time_in_force is not TimeInForce.GTC:
+            self._close(book, order, OrderStatus.EXPIRED, now)
+        else:
+            book.queue += 1
+            order = replace(order, queue=book.queue)
+            book.put(order)
+            self._rows.append(order)
+
+    def _settle(self, book: OrderBook, taker: Order, fill: Fill, now: int) -> Order:
+        """Trade one fill between a resting order and the incoming one, which is returned anew."""
+        market, price, quantity = book.market, fill.maker.price, fill.quantity
+        quote = market.notional(price, quantity)
+        # A buyer who limited the price held more than it now costs: the rest is given back.
+        held = market.notional(taker.price, quantity) if taker.price else quote
+        if taker.side is Side.BUY:
+            maker = _filled(fill.maker, quantity, quote, unlocked=quantity, now=now)
+            taker = _filled(taker, quantity, quote, unlocked=held, now=now)
+            buyer, seller = taker, maker
+        else:
+            maker = _filled(fill.maker, quantity, quote, unlocked=quote, now=now)
+            taker = _filled(taker, quantity, quote, unlocked=quantity, now=now)
+            buyer, seller = maker, taker
+        buy_rate, sell_rate = market.maker_rate, market.taker_rate
+        if taker.side is Side.BUY:
+            buy_rate, sell_rate = sell_rate, buy_rate
+            if held > quote:
+                self.ledger.unlock(taker.account, market.quote, held - quote)
+        # Fees are rounded down.
+        buy_fee = quantity * buy_rate // RATE_SCALE
+        sell_fee = quote * sell_rate // RATE_SCALE
+        self._exchange(market, buyer, seller, quantity, quote, buy_fee, sell_fee)
+        book.put(maker)
+        self._rows.append(maker)
+        book.trade_id += 1
+        book.last_price = price
+        trade = Trade(
+            symbol=market.symbol,
+            id=book.trade_id,
+            price=price,
+            quantity=quantity,
+            quote_quantity=quote,
+            time=now,
+            taker_side=taker.side,
+            buy_order=buyer.id,
+            sell_order=seller.id,
+            buy_account=buyer.account,
+            sell_account=seller.account,
+            buy_fee=buy_fee,
+            sell_fee=sell_fee,
+        )
+        book.average_price.add(now, quantity, quote)
+        self._rows.append(trade)
+        return taker
+
+    def _exchange(
+        self,
+        market: Market,
+        buyer: Order,
+        seller: Order,
+        quantity: int,
+        quote: int,
+        buy_fee: int,
+        sell_fee: int,
+    ) -> None:
+        ledger = self.ledger
+        ledger.spend(buyer.account, market.quote, quote)
+        ledger.spend(seller.account, market.base, quantity)
+        ledger.credit(buyer.account, market.base, quantity - buy_fee)
+        ledger.credit(seller.account, market.quote, quote - sell_fee)
+        if buy_fee:
+            ledger.credit(FEE_ACCOUNT, market.base, buy_fee)
+        if sell_fee:
+            ledger.credit(FEE_ACCOUNT, market.quote, sell_fee)
+
+    def _report(self, book: OrderBook) -> None:
+        """Add the balances, levels and counters that an order's command has changed."""
+        self._rows.extend(self.ledger.take_changes())
+        levels = book.take_changed_levels()
+        if levels:
+            book.update_id += 1
+            self._rows.extend(levels)
+        self._rows.append(book.counters())
+
+
+def _is_well_formed(command: PlaceOrder) -> bool:
+    """A market order has one of quantity and quote amount, and no price; others have a quantity."""
+    if command.type is not OrderType.MARKET:
+        return command.quantity is not None and command.quote_quantity is None
+    if command.price:
+        return False
+    if command.quote_quantity is not None:
+        return command.quantity is None and command.quote_quantity > 0
+    return command.quantity is not None
+
+
+def _plan_fills(command: PlaceOrder, book: OrderBook) -> list[Fill]:
+    """What an order would take from the book now, by price-time priority."""
+    fills: list[Fill] = []
+    quantity, quote = command.quantity, command.quote_quantity
+    for maker in book.opposite(command.side).orders():
+        if command.type is not OrderType.MARKET and not _crosses(command, maker.price):
+            break
+        open_quantity = maker.quantity - maker.filled
+        if quantity is not None:
+            taken = min(open_quantity, quantity)
+            quantity -= taken
+        else:
+            assert quote is not None
+            taken = min(open_quantity, book.market.quantity_for(quote, maker.price))
+            quote -= book.market.notional(maker.price, taken)
+        if not taken:
+            break
+        fills.append(Fill(maker, taken))
+        if command.type is OrderType.LIMIT_MAKER or quantity == 0:
+            break
+    return fills
+
+
+def _crosses(command: PlaceOrder, price: int) -> bool:
+    return price <= command.price if command.side is Side.BUY else price >= command.price
+
+
+def _needed_lock(command: PlaceOrder, market: Market, fills: list[Fill]) -> int:
+    """What the order holds from its start: quote units of a buy, base units of a sell."""
+    if command.type is not OrderType.MARKET:
+        assert command.quantity is not None
+        if command.side is Side.SELL:
+            return command.quantity
+        return market.notional(command.price, command.quantity)
+    if command.side is Side.SELL:
+        return sum(fill.quantity for fill in fills)
+    return sum(market.notional(fill.maker.price, fill.quantity) for fill in fills)
+
+
+def _filled(order: Order, quantity: int, quote: int, *, unlocked: int, now: int) -> Order:
+    """An order after one fill that took `unlocked` of what it held."""
+    filled = order.filled + quantity
+    whole = filled == order.quantity
+    after = replace(
+        order,
+        filled=filled,
+        filled_quote=order.filled_quote + quote,
+        locked=order.locked - unlocked,
+        status=OrderStatus.FILLED if whole else OrderStatus.PARTIALLY_FILLED,
+        updated=now,
+    )
+    assert after.locked >= 0, after
+    assert not whole or after.locked == 0, after
+    return after
+
+
+def _ran_out_of_book(order: Order, book: OrderBook) -> bool:
+    """Whether a market order by quote amount stopped only because nobody was left to trade with."""
+    if not order.quote_quantity or book.opposite(order.side):
+        return False
+    quote_left = order.quote_quantity - order.filled_quote
+    return book.market.quantity_for(quote_left, book.last_price) > 0

@@ -1,0 +1,174 @@
+"""An engine's state at a position: loaded from Postgres, brought forward by outcomes or commands."""
+
+from collections import deque
+
+import structlog
+
+from exchange.engine.matching_engine import MatchingEngine
+from exchange.engine.state_hash import StateHash
+from exchange.postgres_db.snapshot import Snapshot, open_snapshot
+from exchange.redis.outcomes import Outcomes
+from exchange.services.average_price import MINUTE_US, MINUTES_KEPT
+from exchange.services.candles import Interval
+from exchange.services.messages import (
+    AnyCommand,
+    Opened,
+    Outcome,
+    OutcomeFrame,
+    Repeated,
+    Result,
+    Undecodable,
+)
+from exchange.services.process import OperatorNeeded, WorldFailed
+
+JUMP = 2**20
+"""More numbers than can have been given out by outcomes that are lost."""
+
+FRAME_OUTCOMES_MAX = 512
+FRAME_ROWS_MAX = 2_000
+"""About 256 KB. One outcome is never split, however large it is."""
+
+REQUEST_LIFE_US = 60_000_000
+"""The longest receive window, after which no repeat of a request is executed anyway."""
+
+log = structlog.get_logger()
+
+
+class HashMismatch(OperatorNeeded):
+    """What was loaded or followed is not the state that was journalled."""
+
+
+class Replica:
+    """The live state, its hash, and the number of the last outcome in it."""
+
+    def __init__(self, position: int = 0, epoch: int = 0) -> None:
+        self.engine = MatchingEngine()
+        self.state_hash = StateHash()
+        self.position = position
+        self.loaded_position = position
+        self.epoch = epoch
+
+    def execute(self, commands: deque[AnyCommand | Undecodable], now: int) -> OutcomeFrame:
+        """Take commands from the left, as many as fit a frame, and frame what they led to."""
+        outcomes: list[Outcome] = []
+        rows = 0
+        while commands and len(outcomes) < FRAME_OUTCOMES_MAX and rows < FRAME_ROWS_MAX:
+            number = self.position + 1 + len(outcomes)
+            outcome = self.engine.apply(number, commands.popleft(), now)
+            outcomes.append(outcome)
+            rows += len(outcome.rows)
+        self.engine.requests.forget(now)
+        return self._frame(tuple(outcomes), now)
+
+    def open(self, number: int, now: int) -> OutcomeFrame:
+        """The frame that begins a generation: every counter as it is from there on."""
+        result: Result = Opened(epoch=self.epoch, base=number)
+        counters = self.engine.counters()
+        opened = Outcome(
+            number=number, time=now, uid=0, request=None, deadline=0, result=result, rows=counters
+        )
+        return self._frame((opened,), now)
+
+    def follow(self, frames: list[OutcomeFrame]) -> None:
+        """Take over frames that another engine has appended, and check that we agree."""
+        for frame in frames:
+            assert frame.previous == self.position, (frame.previous, self.position)
+            for outcome in frame.outcomes:
+                self.engine.follow(outcome)
+            self.state_hash.update(row for outcome in frame.outcomes for row in outcome.rows)
+            if self.state_hash.value != frame.state_hash:
+                raise HashMismatch(
+                    f"The state after outcome {frame.last} is not the one that was journalled."
+                    " Nothing was written. Compare the stores before you start another engine."
+                )
+            self.engine.requests.forget(frame.time)
+            self.position = frame.last
+
+    def _frame(self, outcomes: tuple[Outcome, ...], now: int) -> OutcomeFrame:
+        self.state_hash.update(row for outcome in outcomes for row in outcome.rows)
+        frame = OutcomeFrame(
+            epoch=self.epoch,
+            previous=self.position,
+            time=now,
+            state_hash=self.state_hash.value,
+            outcomes=outcomes,
+        )
+        self.position = frame.last
+        return frame
+
+
+async def load(database_dsn: str, outcomes: Outcomes, now: int) -> Replica:
+    """The state that Postgres holds, its hash checked, with the memory of recent requests.
+
+    Raises HashMismatch where the rows are not what was journalled, WorldFailed where a store is
+    away.
+    """
+    async with open_snapshot(database_dsn, application_name="engine") as snapshot:
+        replica = Replica(snapshot.position.number, snapshot.position.epoch)
+        await _load_state(replica, snapshot)
+        await _load_memory(replica.engine, snapshot, now)
+    for request, number, deadline in await _requests_before(outcomes, replica.position, now):
+        replica.engine.requests.remember(request, number, deadline)
+    log.info(
+        "loaded",
+        position=replica.position,
+        open_orders=sum(len(book.orders) for book in replica.engine.books.values()),
+    )
+    return replica
+
+
+async def _load_state(replica: Replica, snapshot: Snapshot) -> None:
+    rows = [
+        *await snapshot.control_rows(),
+        *await snapshot.balances(),
+        *await snapshot.open_orders(),
+    ]
+    for row in rows:
+        replica.engine.restore(row)
+    replica.state_hash.update(rows)
+    if snapshot.position.number and replica.state_hash.value != snapshot.position.state_hash:
+        raise HashMismatch(
+            f"The rows in Postgres are not the state that was journalled at {replica.position}."
+            " Somebody else has changed them: restore the database from a backup."
+        )
+
+
+async def _load_memory(engine: MatchingEngine, snapshot: Snapshot, now: int) -> None:
+    """What decides beside the live state: average prices, used references, recent requests."""
+    for candle in await snapshot.candles(Interval.MINUTE_1, now - MINUTES_KEPT * MINUTE_US):
+        book = engine.books[candle.symbol]
+        book.average_price.add(candle.open_time, candle.volume, candle.quote_volume)
+    for transfer in await snapshot.transfers_by_reference():
+        engine.restore(transfer)
+    for request, deadline, number in await snapshot.recent_requests(now):
+        engine.requests.remember(request, number, deadline)
+
+
+async def _requests_before(
+    outcomes: Outcomes, position: int, now: int
+) -> list[tuple[bytes, int, int]]:
+    """Requests that can still be repeated, from the part of the stream that the rows came from.
+
+    The rows know only requests that created something; refusals and cancels stand here.
+    """
+    found: list[tuple[bytes, int, int]] = []
+    async for frame in outcomes.before(position):
+        if frame.time < now - REQUEST_LIFE_US:
+            break
+        found += [
+            (outcome.request, outcome.number, outcome.deadline)
+            for outcome in frame.outcomes
+            if outcome.request is not None and not isinstance(outcome.result, Repeated)
+        ]
+    return found
+
+
+def check_claim(replica: Replica, outcome_top: int) -> None:
+    """A new leader may be ahead of the stream only by what Postgres has kept of a lost tail."""
+    if replica.position > max(outcome_top, replica.loaded_position):
+        raise WorldFailed(f"the stream ends at {outcome_top}, behind what this engine has followed")
+    if replica.position > 0 and outcome_top == 0:
+        raise OperatorNeeded(
+            f"The journal in Redis is empty, but the database stands at {replica.position}."
+            " Check REDIS_URL, or restore the volume of Redis."
+        )

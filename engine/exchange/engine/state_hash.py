@@ -1,0 +1,70 @@
+"""One number for the whole live state, kept up as rows change.
+
+It is the sum of the hashes of all live rows, so that a change costs the rows that changed, and any
+set of rows, loaded in any order, has the same one.
+"""
+
+from collections.abc import Hashable, Iterable
+from hashlib import blake2b
+from typing import assert_never
+
+from exchange.services.markets import Asset, Market
+from exchange.services.messages import (
+    Account,
+    Balance,
+    Counters,
+    Key,
+    Level,
+    Order,
+    Row,
+    Trade,
+    Transfer,
+    encode,
+)
+
+_MODULUS = 2**64
+
+
+class StateHash:
+    """Live are accounts, keys, assets, markets, counters, balances and open orders."""
+
+    def __init__(self) -> None:
+        self._hashes: dict[Hashable, int] = {}
+        self.value = 0
+
+    def update(self, rows: Iterable[Row]) -> None:
+        """Take the new states of things; of several for one thing the last counts."""
+        changed: dict[Hashable, Row] = {}
+        for row in rows:
+            if (identity := _identity(row)) is not None:
+                changed[identity] = row
+        for identity, row in changed.items():
+            before = self._hashes.pop(identity, 0)
+            after = 0
+            if not isinstance(row, Order) or row.is_open:
+                after = int.from_bytes(blake2b(encode(row), digest_size=8).digest())
+                self._hashes[identity] = after
+            self.value = (self.value + after - before) % _MODULUS
+
+
+def _identity(row: Row) -> Hashable:
+    """What a row is the state of; None for rows that are no live state."""
+    match row:
+        case Order():
+            return ("order", row.symbol, row.id)
+        case Balance():
+            return ("balance", row.account, row.asset)
+        case Counters():
+            return ("counters", row.symbol)
+        case Account():
+            return ("account", row.id)
+        case Key():
+            return ("key", row.api_key)
+        case Asset():
+            return ("asset", row.name)
+        case Market():
+            return ("market", row.symbol)
+        case Trade() | Transfer() | Level():
+            return None
+        case _:
+            assert_never(row)

@@ -1,0 +1,146 @@
+"""The journal: every command, in one order, before anything happens to it.
+
+A stream entry is a *frame*: all commands that a backend had waiting. Every command has its own
+dense number; the id of a frame is `0-<number of its last command>`.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from exchange.redis.connection import CommandRefused, Connection, ConnectionLost
+from exchange.redis.scripts import INGEST
+from exchange.services.messages import AnyCommand, Undecodable, decode_commands
+from exchange.services.process import WorldFailed
+
+COMMANDS = "j:cmd"
+TOP = "j:top"
+"""Hash: the last numbers of both streams (`cmd`, `out`) and the leading engine's `epoch`."""
+RUN = "j:run"
+"""The run id of the Redis process for which the gate is open."""
+
+FRAME_COMMANDS_MAX = 512
+FRAME_BYTES_MAX = 256 * 1024
+CLOCK_TOLERANCE_US = 2_000_000
+LAG_MAX = 5_000
+"""Commands that may wait for the engine; beyond, what adds exposure is refused."""
+NO_LAG_LIMIT = 2**53
+
+_READ_FRAMES = 64
+_BLOCK_MS = 200
+
+
+class Closed(StrEnum):
+    """Why a frame was not journalled."""
+
+    CLOSED = "CLOSED"
+    CLOCK = "CLOCK"
+    BUSY = "BUSY"
+    MEMORY = "MEMORY"
+
+
+class NotIngested(Exception):
+    """Nothing of the frame was written, and nothing of it will be."""
+
+    def __init__(self, reason: Closed) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ChainBroken(WorldFailed):
+    """What comes next does not follow what we have: drop the state, start from Postgres."""
+
+
+class CommandFrame(msgspec.Struct, frozen=True):
+    """Commands with the numbers `first`, `first + 1`, …"""
+
+    first: int
+    commands: Sequence[AnyCommand | Undecodable]
+
+
+class Journal:
+    """Use `Journal.open`. One direction per object: a backend appends, an engine follows."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    async def open(cls, url: str, *, name: str) -> "Journal":
+        connection = await Connection.open(url, name=name)
+        await INGEST.load(connection)
+        return cls(connection)
+
+    async def append(
+        self, payload: bytes, count: int, *, clock: int, lag_max: int = LAG_MAX
+    ) -> int:
+        """Journal a frame, an encoded list of `count` commands, and return its last number.
+
+        `clock` is the caller's own, in µs. NotIngested is total and definite. ConnectionLost
+        leaves open whether the frame was written: it must not be sent again.
+        """
+        try:
+            word, *values = await INGEST.run(
+                self._connection,
+                [RUN, COMMANDS, TOP],
+                clock,
+                CLOCK_TOLERANCE_US,
+                lag_max,
+                count,
+                payload,
+            )
+        except CommandRefused as refusal:
+            if refusal.out_of_memory:
+                raise NotIngested(Closed.MEMORY) from None
+            # Whatever else makes this server refuse a script is not ours to guess at.
+            raise ConnectionLost(f"Redis refused to journal: {refusal}") from None
+        if word != "OK":
+            raise NotIngested(Closed(word))
+        return int(values[0])
+
+    async def follow(self, position: int) -> AsyncGenerator[list[CommandFrame], None]:
+        """All commands after `position`, in order; [] five times a second when there are none.
+
+        Raises ChainBroken where a number is missing, and ConnectionLost.
+        """
+        while True:
+            reply = await self._connection.call(
+                "XREAD", "COUNT", _READ_FRAMES, "BLOCK", _BLOCK_MS,
+                "STREAMS", COMMANDS, f"0-{position}",
+            )  # fmt: skip
+            frames = []
+            for identifier, fields in reply[0][1] if reply else ():
+                frame = _command_frame(identifier, fields, position)
+                position = frame.first + len(frame.commands) - 1
+                frames.append(frame)
+            yield frames
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def number_of(identifier: bytes) -> int:
+    """The number of the last command in a stream entry's frame."""
+    return int(identifier.removeprefix(b"0-"))
+
+
+def _command_frame(identifier: bytes, fields: list[bytes], position: int) -> CommandFrame:
+    """The part of a stream entry that lies after `position`."""
+    values = dict(zip(fields[::2], fields[1::2], strict=True))
+    count, last = int(values[b"n"]), number_of(identifier)
+    first = last - count + 1
+    if first > position + 1:
+        raise ChainBroken(f"the journal jumps from {position} to {first}")
+    commands = _commands(values[b"p"], count)
+    known = position + 1 - first
+    return CommandFrame(first + known, commands[known:])
+
+
+def _commands(payload: bytes, count: int) -> Sequence[AnyCommand | Undecodable]:
+    try:
+        commands = decode_commands(payload)
+    except msgspec.MsgspecError as fault:
+        return [Undecodable(str(fault))] * count
+    if len(commands) != count:
+        return [Undecodable(f"{len(commands)} commands in a frame of {count}")] * count
+    return commands

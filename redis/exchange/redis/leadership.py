@@ -1,0 +1,187 @@
+"""Which engine leads: a claim in Redis that every append is checked against, and a heartbeat.
+
+Safety is the check in `append`: an older epoch cannot write. The heartbeat only says when to try.
+"""
+
+import asyncio
+from contextlib import suppress
+
+import msgspec
+
+from exchange.redis.connection import CommandRefused, Connection, ConnectionLost
+from exchange.redis.journal import COMMANDS, RUN, TOP
+from exchange.redis.outcomes import OUTCOMES
+from exchange.redis.scripts import APPEND, CLAIM, CLOSE, OPEN, Script
+from exchange.services.messages import OutcomeFrame, encode
+from exchange.services.process import OperatorNeeded, WorldFailed
+
+LEADER = "j:leader"
+"""Channel: the leading engine's heartbeat."""
+
+HEARTBEAT_S = 0.1
+SILENCE_S = 0.5
+APPEND_AGAIN_S_MAX = 2.0
+MEMORY_PAUSE_S = 0.2
+HANDOVER = b"handover"
+
+
+class Fenced(WorldFailed):
+    """Another engine leads, or this is not the Redis that was claimed: stop being a leader."""
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What a new leader finds: the tops of both streams and whether the gate is open."""
+
+    epoch: int
+    run_id: str
+    command_top: int
+    outcome_top: int
+    gate_open: bool
+
+
+class Leadership:
+    """An engine's connection for writing. Use `Leadership.open`."""
+
+    def __init__(self, url: str, connection: Connection) -> None:
+        self._url = url
+        self._connection = connection
+        self._run_id = ""
+        self._epoch = 0
+        self._top = 0
+
+    @classmethod
+    async def open(cls, url: str) -> "Leadership":
+        return cls(url, await _open(url))
+
+    def close(self) -> None:
+        self._connection.close()
+
+    async def claim(self, epoch: int) -> Claim:
+        """Take over under a new, greater epoch. Raises Fenced if a greater one has come before."""
+        word, *values = await CLAIM.run(self._connection, [TOP, RUN, COMMANDS, OUTCOMES], epoch)
+        if word == "EPOCH":
+            raise Fenced(f"epoch {epoch} is behind {values[0].decode()}")
+        if word == "TORN":
+            raise OperatorNeeded(
+                f"The journal in Redis was changed by somebody else: {values[0].decode()}."
+                " Restore its volume from before that."
+            )
+        run_id, command_top, outcome_top, gate = (value.decode() for value in values)
+        self._run_id, self._epoch, self._top = run_id, epoch, int(outcome_top)
+        return Claim(epoch, run_id, int(command_top), int(outcome_top), gate == "open")
+
+    async def append(self, frame: OutcomeFrame) -> None:
+        """Journal outcomes and publish them; they are durable when this returns.
+
+        Raises Fenced when this engine does not lead any more, or cannot know in time.
+        """
+        await self._write(
+            APPEND, [OUTCOMES, TOP], frame.last, len(frame.outcomes), frame.time, encode(frame)
+        )
+
+    async def open_gate(self, frame: OutcomeFrame) -> None:
+        """Append the frame of an `Opened`, and let this Redis take commands after its number."""
+        await self._write(
+            OPEN, [OUTCOMES, TOP, RUN, COMMANDS], frame.last, frame.time, encode(frame)
+        )
+
+    async def close_gate(self, last: int) -> bool:
+        """Take no more commands, if `last` is the last one; says whether that was so."""
+        word, *_ = await CLOSE.run(self._connection, [TOP, RUN], self._epoch, last)
+        return bool(word == "OK")
+
+    async def beat(self) -> None:
+        """Say again and again that this engine is alive.
+
+        A lost connection is only silence here: the next append finds out what it means.
+        """
+        while True:
+            with suppress(ConnectionLost):
+                await self._connection.call("PUBLISH", LEADER, self._epoch)
+            await asyncio.sleep(HEARTBEAT_S)
+
+    async def hand_over(self) -> bool:
+        """Tell a standby to take over at once; says whether there is one."""
+        return int(await self._connection.call("PUBLISH", LEADER, HANDOVER)) > 0
+
+    async def _write(
+        self, script: Script, keys: list[str], last: int, *arguments: bytes | int
+    ) -> None:
+        """Run an appending script until its effect is certain.
+
+        After a lost connection the same bytes are sent again: if they had landed, the script finds
+        its own number on top and changes nothing.
+        """
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + APPEND_AGAIN_S_MAX
+        while True:
+            try:
+                word, *_ = await script.run(
+                    self._connection, keys, self._run_id, self._epoch, self._top, last, *arguments
+                )
+            except CommandRefused as refusal:
+                if not refusal.out_of_memory:
+                    raise Fenced(f"Redis refused to append: {refusal}") from None
+                # Definite: nothing was written. Trimming will make room.
+                await asyncio.sleep(MEMORY_PAUSE_S)
+            except ConnectionLost:
+                if loop.time() > give_up:
+                    raise
+                await asyncio.sleep(HEARTBEAT_S)
+                await self._reconnect(give_up)
+            else:
+                if word != "OK":
+                    raise Fenced(f"the append after {self._top} was refused: {word}")
+                self._top = last
+                return
+
+    async def _reconnect(self, give_up: float) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                self._connection = await _open(self._url)
+            except ConnectionLost:
+                if loop.time() > give_up:
+                    raise
+                await asyncio.sleep(HEARTBEAT_S)
+            else:
+                return
+
+
+async def vacant(url: str) -> None:
+    """Return when no engine leads: the heartbeat is silent, or the leader hands over.
+
+    Silence counts only on a connection that still answers: a Redis that stands still silences
+    everybody, and proves nothing about the leader.
+    """
+    loop = asyncio.get_running_loop()
+    heard = asyncio.Event()
+    handed_over = False
+
+    def on_message(_channel: bytes, data: bytes) -> None:
+        nonlocal handed_over
+        handed_over = data == HANDOVER
+        heard.set()
+
+    connection = await Connection.open(url, name="standby", on_message=on_message)
+    try:
+        await connection.call("SUBSCRIBE", LEADER)
+        while not handed_over:
+            heard.clear()
+            try:
+                async with asyncio.timeout(SILENCE_S):
+                    await heard.wait()
+            except TimeoutError:
+                asked = loop.time()
+                await connection.call("PING")
+                if not heard.is_set() and loop.time() - asked < HEARTBEAT_S:
+                    return
+    finally:
+        connection.close()
+
+
+async def _open(url: str) -> Connection:
+    connection = await Connection.open(url, name="leader")
+    for script in (CLAIM, APPEND, OPEN, CLOSE):
+        await script.load(connection)
+    return connection

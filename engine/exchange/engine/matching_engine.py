@@ -82,8 +82,8 @@ class MatchingEngine:
         self.books: dict[str, OrderBook] = {}
         self.accounts: dict[int, Account] = {}
         self._account_names: dict[str, int] = {}
-        self._keys: dict[str, Key] = {}
-        self._assets: dict[str, Asset] = {}
+        self.keys: dict[str, Key] = {}
+        self.assets: dict[str, Asset] = {}
         self._transfers: dict[str, Transfer] = {}
         self._rows: list[Row] = []
         self.restore(Account(id=FEE_ACCOUNT, name="exchange", created=0))
@@ -142,12 +142,12 @@ class MatchingEngine:
                 else:
                     self.books[row.symbol] = OrderBook(row)
             case Asset():
-                self._assets[row.name] = row
+                self.assets[row.name] = row
             case Account():
                 self.accounts[row.id] = row
                 self._account_names[row.name] = row.id
             case Key():
-                self._keys[row.api_key] = row
+                self.keys[row.api_key] = row
             case Level():
                 pass  # levels are the sum of their orders
             case _:
@@ -201,7 +201,7 @@ class MatchingEngine:
                 assert_never(command)
 
     def _may_trade(self, command: AnyCommand) -> bool:
-        key = self._keys.get(command.key)
+        key = self.keys.get(command.key)
         return (
             key is not None
             and key.revoked is None
@@ -305,7 +305,7 @@ class MatchingEngine:
             if replace(transfer, number=known.number, time=known.time) != known:
                 return Rejected(reason=Reason.REFERENCE_USED)
             return partial(Repeated, number=known.number)
-        if command.asset not in self._assets:
+        if command.asset not in self.assets:
             return Rejected(reason=Reason.UNKNOWN_ASSET)
         if command.amount <= 0 or not command.reference:
             return Rejected(reason=Reason.INVALID)
@@ -324,7 +324,7 @@ class MatchingEngine:
         return partial(self._establish, [account], Created(id=number))
 
     def _plan_key(self, command: CreateKey, now: int) -> Rejected | Commit:
-        if command.api_key in self._keys:
+        if command.api_key in self.keys:
             return Rejected(reason=Reason.ALREADY_EXISTS)
         key = Key(
             api_key=command.api_key,
@@ -337,13 +337,13 @@ class MatchingEngine:
         return partial(self._establish, [key], Done())
 
     def _plan_revocation(self, command: RevokeKey, now: int) -> Rejected | Commit:
-        key = self._keys.get(command.api_key)
+        key = self.keys.get(command.api_key)
         if key is None or key.revoked is not None:
             return Rejected(reason=Reason.UNKNOWN_KEY)
         return partial(self._establish, [replace(key, revoked=now)], Done())
 
     def _plan_asset(self, command: AddAsset) -> Rejected | Commit:
-        if command.asset.name in self._assets:
+        if command.asset.name in self.assets:
             return Rejected(reason=Reason.ALREADY_EXISTS)
         if not 0 <= command.asset.decimals <= 18:
             return Rejected(reason=Reason.INVALID, detail="An asset has 0 to 18 decimals.")
@@ -353,7 +353,7 @@ class MatchingEngine:
         market = replace(command.market, created=now)
         if market.symbol in self.books:
             return Rejected(reason=Reason.ALREADY_EXISTS)
-        base, quote = self._assets.get(market.base), self._assets.get(market.quote)
+        base, quote = self.assets.get(market.base), self.assets.get(market.quote)
         if base is None or quote is None:
             return Rejected(reason=Reason.UNKNOWN_ASSET)
         if (base.decimals, quote.decimals) != (market.base_decimals, market.quote_decimals):

@@ -160,7 +160,7 @@ async def vacant(url: str) -> None:
 
     def on_message(_channel: bytes, data: bytes) -> None:
         nonlocal handed_over
-        handed_over = data == HANDOVER
+        handed_over = handed_over or data == HANDOVER
         heard.set()
 
     connection = await Connection.open(url, name="standby", on_message=on_message)

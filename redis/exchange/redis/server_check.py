@@ -21,10 +21,10 @@ async def check(url: str) -> None:
         if tuple(int(part) for part in version.split(".")[:2]) < VERSION_MIN:
             raise OperatorNeeded(f"Redis {version} is too old: the exchange needs 6.2 or newer.")
         await _check_configuration(client)
+    except (exceptions.AuthenticationError, exceptions.ResponseError) as fault:
+        raise OperatorNeeded(f"Redis refuses us: {fault}. Check REDIS_URL.") from None
     except (exceptions.ConnectionError, exceptions.TimeoutError) as fault:
         raise ConnectionLost(f"Redis cannot be reached: {fault}") from None
-    except exceptions.ResponseError as fault:
-        raise OperatorNeeded(f"Redis refuses us: {fault}. Check REDIS_URL.") from None
     finally:
         await client.aclose()
 

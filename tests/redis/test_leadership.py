@@ -1,0 +1,169 @@
+"""Leading: one writer, whatever else runs, dies, freezes or wakes up."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+from frames import command, frame, now_us, opened, payload
+from servers import KillableServer
+
+from exchange.redis.connection import ConnectionLost
+from exchange.redis.journal import Closed, Journal, NotIngested
+from exchange.redis.leadership import SILENCE_S, Fenced, Leadership, vacant
+from exchange.redis.outcomes import Outcomes
+from exchange.services.process import OperatorNeeded
+
+
+async def test_a_claim_says_where_the_journal_ends(
+    leadership: Leadership, journal: Journal, redis_url: str
+) -> None:
+    await journal.append(payload(command(1), command(2)), 2, clock=now_us())
+    await leadership.append(frame(1))
+
+    claim = await (await Leadership.open(redis_url)).claim(2)
+
+    assert (claim.command_top, claim.outcome_top, claim.gate_open) == (3, 2, True)
+
+
+async def test_an_older_epoch_can_neither_claim_nor_append(
+    leadership: Leadership, redis_url: str, outcomes: Outcomes
+) -> None:
+    newer = await Leadership.open(redis_url)
+    await newer.claim(2)
+
+    with pytest.raises(Fenced):
+        await leadership.append(frame(1))
+    with pytest.raises(Fenced):
+        await leadership.claim(2)
+    assert not await leadership.close_gate(1)
+
+    await newer.append(frame(1, epoch=2))
+    assert await outcomes.top() == 2
+
+
+async def test_the_same_bytes_sent_again_are_appended_once(
+    leadership: Leadership, outcomes: Outcomes
+) -> None:
+    await leadership.append(frame(1, 3))
+    leadership._top = 1  # as if the answer to the append had been lost
+
+    await leadership.append(frame(1, 3))
+
+    assert [one.last async for one in outcomes.before(10)] == [4, 1]
+
+
+async def test_an_append_that_does_not_continue_the_stream_is_refused(
+    leadership: Leadership,
+) -> None:
+    leadership._top = 0
+
+    with pytest.raises(Fenced):
+        await leadership.append(frame(0, 3))
+
+
+async def test_a_restarted_redis_refuses_the_old_claim_and_its_gate_is_closed(
+    own_redis: KillableServer,
+) -> None:
+    leadership = await Leadership.open(own_redis.url)
+    await leadership.claim(1)
+    await leadership.open_gate(opened(0, 1))
+    own_redis.kill()
+    own_redis.start()
+
+    with pytest.raises(Fenced):
+        await leadership.append(frame(1))
+    journal = await Journal.open(own_redis.url, name="test")
+    with pytest.raises(NotIngested) as refusal:
+        await journal.append(payload(command()), 1, clock=now_us())
+    assert refusal.value.reason is Closed.CLOSED
+
+    newer = await Leadership.open(own_redis.url)
+    claim = await newer.claim(2)
+    assert (claim.outcome_top, claim.gate_open) == (1, False)
+    await newer.open_gate(opened(1, 1_000, epoch=2))
+    assert await journal.append(payload(command()), 1, clock=now_us()) == 1_001
+
+
+async def test_an_append_waits_for_memory(leadership: Leadership, outcomes: Outcomes) -> None:
+    call = outcomes._connection.call
+    await call("CONFIG", "SET", "maxmemory", "1")
+    appending = asyncio.ensure_future(leadership.append(frame(1)))
+    await asyncio.sleep(0.3)
+    assert not appending.done()
+
+    await call("CONFIG", "SET", "maxmemory", str(2**30))
+
+    async with asyncio.timeout(5):
+        await appending
+    assert await outcomes.top() == 2
+
+
+async def test_a_closed_gate_takes_nothing_and_nothing_is_left_behind(
+    leadership: Leadership, journal: Journal
+) -> None:
+    await journal.append(payload(command()), 1, clock=now_us())
+    assert not await leadership.close_gate(1)
+    await leadership.append(frame(1))
+
+    assert await leadership.close_gate(2)
+
+    with pytest.raises(NotIngested):
+        await journal.append(payload(command()), 1, clock=now_us())
+
+
+async def test_a_journal_that_somebody_else_changed_is_not_led(
+    leadership: Leadership, redis_url: str
+) -> None:
+    await leadership._connection.call("DEL", "j:out")
+
+    with pytest.raises(OperatorNeeded, match="changed by somebody else"):
+        await (await Leadership.open(redis_url)).claim(2)
+
+
+async def test_leadership_is_vacant_only_after_silence(
+    leadership: Leadership, redis_url: str
+) -> None:
+    beating = asyncio.create_task(leadership.beat())
+    waiting = asyncio.create_task(vacant(redis_url))
+    await asyncio.sleep(SILENCE_S * 2)
+    assert not waiting.done()
+
+    beating.cancel()
+
+    async with asyncio.timeout(5):
+        await waiting
+
+
+async def test_a_leader_that_hands_over_is_followed_at_once(
+    leadership: Leadership, redis_url: str
+) -> None:
+    beating = asyncio.create_task(leadership.beat())
+    assert not await leadership.hand_over()
+    waiting = asyncio.create_task(vacant(redis_url))
+    await asyncio.sleep(0.1)
+
+    assert await leadership.hand_over()
+
+    async with asyncio.timeout(SILENCE_S):
+        await waiting
+    beating.cancel()
+
+
+async def test_an_append_survives_a_broken_connection(
+    leadership: Leadership, outcomes: Outcomes
+) -> None:
+    leadership._connection.close()
+
+    await leadership.append(frame(1))
+
+    async with aclosing(outcomes.tail(1, frames_max=1)) as feed:
+        assert [one.last for one in await anext(feed)] == [2]
+
+
+async def test_an_append_gives_up_on_a_redis_that_stays_away(own_redis: KillableServer) -> None:
+    leadership = await Leadership.open(own_redis.url)
+    await leadership.claim(1)
+    own_redis.kill()
+
+    with pytest.raises(ConnectionLost):
+        await leadership.append(frame(0))

@@ -1,0 +1,176 @@
+"""The outcomes: everybody sees all of them, once, in order, or is told that this cannot be."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+from frames import frame, opened
+from servers import KillableServer
+
+from exchange.redis.connection import ConnectionLost
+from exchange.redis.journal import ChainBroken
+from exchange.redis.leadership import Leadership
+from exchange.redis.outcomes import OUTCOMES, Outcomes
+from exchange.services.messages import OutcomeFrame, encode
+from exchange.services.process import OperatorNeeded
+
+
+async def collect(outcomes: Outcomes, position: int, last: int) -> list[OutcomeFrame]:
+    """What a follower sees after `position`, until it has seen `last`."""
+    seen: list[OutcomeFrame] = []
+    async with asyncio.timeout(5), aclosing(outcomes.follow(position)) as feed:
+        while not seen or seen[-1].last < last:
+            seen += await anext(feed)
+    return seen
+
+
+async def test_tail_and_follow_see_the_same_frames(
+    leadership: Leadership, outcomes: Outcomes
+) -> None:
+    frames = [frame(1, 3), frame(4), frame(5, 2)]
+    for one in frames:
+        await leadership.append(one)
+
+    async with aclosing(outcomes.tail(1, frames_max=10)) as feed:
+        assert await anext(feed) == frames
+    assert await collect(outcomes, 1, 7) == frames
+
+
+async def test_a_follower_sees_what_is_published_while_it_listens(
+    leadership: Leadership, outcomes: Outcomes
+) -> None:
+    following = asyncio.ensure_future(collect(outcomes, 1, 51))
+    for previous in range(1, 51):
+        await leadership.append(frame(previous))
+
+    seen = await following
+
+    assert [one.last for one in seen] == list(range(2, 52))
+
+
+async def test_a_lost_message_is_taken_from_the_stream(
+    leadership: Leadership, outcomes: Outcomes
+) -> None:
+    following = asyncio.ensure_future(collect(outcomes, 1, 3))
+    await asyncio.sleep(0.1)
+    # Appended without being published, as if the message had been lost on its way.
+    call = leadership._connection.call
+    lost = frame(1)
+    await call("EVAL", _APPEND_SILENTLY, 2, OUTCOMES, "j:top", 2, encode(lost))
+    leadership._top = 2
+    await leadership.append(frame(2))
+
+    assert [one.last for one in await following] == [2, 3]
+
+
+async def test_only_opened_may_skip_numbers(leadership: Leadership, outcomes: Outcomes) -> None:
+    await leadership.append(frame(1))
+    await leadership.open_gate(opened(2, 1_000))
+    assert [one.last for one in await collect(outcomes, 1, 1_000)] == [2, 1_000]
+
+    await leadership.append(frame(1_001))
+
+    with pytest.raises(ChainBroken):
+        await collect(outcomes, 1_000, 1_002)
+
+
+async def test_a_frame_that_does_not_continue_ours_breaks_the_chain(
+    leadership: Leadership, outcomes: Outcomes
+) -> None:
+    await leadership.append(frame(1, 4))
+
+    with pytest.raises(ChainBroken):
+        await collect(outcomes, 3, 5)
+
+
+async def test_one_outcome_is_found_by_its_number(
+    leadership: Leadership, outcomes: Outcomes
+) -> None:
+    await leadership.append(frame(1, 5))
+    await leadership.append(frame(6, 5))
+
+    for number in (2, 6, 7, 11):
+        found = await outcomes.find(number)
+        assert found is not None
+        assert found.number == number
+    assert await outcomes.find(12) is None
+
+
+async def test_frames_are_read_backwards_from_a_position(
+    leadership: Leadership, outcomes: Outcomes
+) -> None:
+    for previous in range(1, 600, 2):
+        await leadership.append(frame(previous, 2))
+
+    numbers = [one.last async for one in outcomes.before(401)]
+
+    assert numbers == [*range(401, 2, -2), 1]
+
+
+async def test_trimming_drops_both_streams_below_a_number(
+    leadership: Leadership, outcomes: Outcomes
+) -> None:
+    for previous in range(1, 3_000):
+        await leadership.append(frame(previous))
+
+    await outcomes.trim(2_000)
+
+    # The server trims whole blocks: never more than was asked for, and most of it.
+    assert await outcomes.find(2_001) is not None
+    assert await outcomes.find(1_000) is None
+    assert await outcomes.top() == 3_000
+
+
+async def test_a_journal_belongs_to_one_database(redis_url: str, outcomes: Outcomes) -> None:
+    await outcomes.cluster("one")
+    await outcomes.cluster("one")
+
+    with pytest.raises(OperatorNeeded, match="another exchange"):
+        await outcomes.cluster("two")
+
+
+async def test_the_newest_position_reaches_its_watchers(outcomes: Outcomes) -> None:
+    async with aclosing(outcomes.positions()) as feed:
+        first = asyncio.ensure_future(anext(feed))
+        await asyncio.sleep(0.1)
+        await outcomes.publish_position(7)
+        async with asyncio.timeout(5):
+            assert await first == 7
+
+
+async def test_a_follower_keeps_its_place_over_a_short_outage(
+    own_redis: KillableServer,
+) -> None:
+    leadership = await Leadership.open(own_redis.url)
+    await leadership.claim(1)
+    await leadership.append(frame(0, 3))
+    async with await Outcomes.open(own_redis.url) as outcomes:
+        following = asyncio.ensure_future(collect(outcomes, 0, 5))
+        await asyncio.sleep(0.1)
+
+        own_redis.kill()
+        own_redis.start()
+        leadership = await Leadership.open(own_redis.url)
+        await leadership.claim(2)
+        await leadership.append(frame(3, 2, epoch=2))
+
+        assert [one.last for one in await following] == [3, 5]
+
+
+async def test_a_follower_gives_up_on_a_redis_that_stays_away(
+    own_redis: KillableServer,
+) -> None:
+    async with await Outcomes.open(own_redis.url) as outcomes:
+        following = asyncio.ensure_future(collect(outcomes, 0, 1))
+        await asyncio.sleep(0.1)
+        own_redis.kill()
+
+        with pytest.raises(ConnectionLost):
+            await following
+
+
+_APPEND_SILENTLY = """
+redis.call('XADD', KEYS[1], '0-' .. ARGV[1], 'n', 1, 't', 1, 'p', ARGV[2])
+redis.call('HSET', KEYS[2], 'out', ARGV[1])
+return 1
+"""

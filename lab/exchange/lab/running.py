@@ -1,0 +1,95 @@
+"""What a bench runs against: a whole exchange of its own, or any other server, ended afterwards."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from exchange.services.admin import Admin
+from exchange.services.run_file import Run, read_run
+
+START_S_MAX = 60.0
+STOP_S_MAX = 15.0
+
+
+@contextlib.contextmanager
+def exchange() -> Iterator[Run]:
+    """`exchange up` on free ports and in a folder of its own, which is deleted at the end."""
+    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder:
+        data = Path(folder) / "data"
+        arguments = ["up", "--data", str(data), "--api-port", _port(), "--ws-port", _port()]
+        command = [sys.executable, "-m", "exchange.services", *arguments]
+        with _process(command):
+            yield _wait_for_run(data)
+
+
+@contextlib.contextmanager
+def baseline() -> Iterator[int]:
+    """The trivial handler under the same server program, as one process; gives its port."""
+    port = _port()
+    command = [
+        sys.executable, "-m", "uvicorn", "exchange.lab.baseline:app",
+        "--host", "127.0.0.1", "--port", port, "--no-access-log", "--log-level", "warning",
+    ]  # fmt: skip
+    with _process(command):
+        _wait_for_answer(f"http://127.0.0.1:{port}/docs")
+        yield int(port)
+
+
+def funded_account(admin: Admin, name: str) -> tuple[str, str]:
+    """A new account with plenty of everything that is traded; its API key and secret."""
+    admin.post("accounts", body={"name": name})
+    for asset in ("SOL", "USDC"):
+        body = {"account": name, "asset": asset, "amount": "100000000"}
+        admin.post("deposits", body={**body, "reference": f"{name}-{asset}"})
+    key = admin.post("accounts", name, "keys", body={"kind": "hmac", "canTrade": True})
+    return key["apiKey"], key["secretKey"]
+
+
+@contextlib.contextmanager
+def _process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_S_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for_run(data: Path) -> Run:
+    end = time.monotonic() + START_S_MAX
+    while time.monotonic() < end:
+        if (run := read_run(data)) is not None:
+            return run
+        time.sleep(0.1)
+    raise TimeoutError(f"the exchange was not ready within {START_S_MAX:.0f} s")
+
+
+def _wait_for_answer(url: str) -> None:
+    end = time.monotonic() + START_S_MAX
+    while time.monotonic() < end:
+        with contextlib.suppress(URLError, ConnectionError), urlopen(url, timeout=1):  # noqa: S310
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"{url} did not answer within {START_S_MAX:.0f} s")
+
+
+def _port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])

@@ -1,0 +1,59 @@
+"""Accounts that send signed orders: how the load generator looks like many ordinary bots."""
+
+import hmac
+import itertools
+import random
+import time
+from collections.abc import Callable
+
+from msgspec import Struct
+
+SYMBOL = "SOLUSDC"
+
+
+class Trader(Struct, frozen=True):
+    """One funded account and its key."""
+
+    api_key: str
+    secret: str
+
+
+def order_requests(traders: list[Trader], seed: int) -> Callable[[], bytes]:
+    """Signed limit orders around one price, about half of which trade when they arrive."""
+    chance = random.Random(seed)
+    numbers = itertools.count(1)
+    # A keyed hash is copied for each request: preparing the key costs more than signing.
+    prepared = [
+        (trader.api_key.encode(), hmac.new(trader.secret.encode(), digestmod="sha256"))
+        for trader in traders
+    ]
+
+    def next_request() -> bytes:
+        api_key, keyed = chance.choice(prepared)
+        side = "BUY" if chance.random() < 0.5 else "SELL"
+        price = 10_000 + chance.randrange(-20, 21)
+        body = (
+            f"symbol={SYMBOL}&side={side}&type=LIMIT&timeInForce=GTC&quantity=0.1"
+            f"&price={price // 100}.{price % 100:02}&newClientOrderId=b{seed}-{next(numbers)}"
+            f"&recvWindow=60000&timestamp={time.time_ns() // 1_000_000}"
+        ).encode()
+        signer = keyed.copy()
+        signer.update(body)
+        body += b"&signature=" + signer.hexdigest().encode()
+        return (
+            b"POST /api/v3/order HTTP/1.1\r\nHost: exchange\r\n"
+            b"Content-Type: application/x-www-form-urlencoded\r\nX-MBX-APIKEY: %b\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (api_key, len(body), body)
+        )
+
+    return next_request
+
+
+def plain_requests() -> Callable[[], bytes]:
+    """What the trivial handler is sent: the same order as JSON, unsigned."""
+    body = b'{"symbol":"SOLUSDC","side":"BUY","type":"LIMIT","quantity":"0.1","price":"100.00"}'
+    request = (
+        b"POST /order HTTP/1.1\r\nHost: baseline\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
+    return lambda: request

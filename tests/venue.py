@@ -144,9 +144,16 @@ def trades(outcome: Outcome) -> list[tuple[float, float]]:
 
 def live_rows(engine: MatchingEngine) -> list[Row]:
     """The engine's live state as rows, in the order in which a snapshot hands them out."""
-    rows: list[Row] = [*engine.assets.values(), *(book.market for book in engine.books.values())]
+    rows: list[Row] = [
+        *engine.registry.assets.values(),
+        *(book.market for book in engine.books.values()),
+    ]
     rows += engine.counters()
-    rows += [*engine.accounts.values(), *engine.keys.values(), *engine.ledger.rows()]
+    rows += [
+        *engine.registry.accounts.values(),
+        *engine.registry.keys.values(),
+        *engine.ledger.rows(),
+    ]
     for book in engine.books.values():
         rows += _by_queue(book.orders.values())
     return rows

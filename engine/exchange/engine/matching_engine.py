@@ -8,11 +8,18 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import assert_never
 
-from msgspec import Struct
 from msgspec.structs import replace
 
+from exchange.engine.fills import (
+    Fill,
+    is_well_formed,
+    needed_lock,
+    plan_fills,
+    ran_out_of_book,
+)
 from exchange.engine.ledger import SUPPLY_MAX, Ledger
 from exchange.engine.order_book import OrderBook
+from exchange.engine.registry import Registry
 from exchange.engine.request_memory import RequestMemory
 from exchange.services.markets import (
     RATE_SCALE,
@@ -20,7 +27,6 @@ from exchange.services.markets import (
     Market,
     Mode,
     failed_filter,
-    market_fault,
 )
 from exchange.services.messages import (
     FEE_ACCOUNT,
@@ -66,27 +72,15 @@ Commit = Callable[[], Result]
 """What a plan leaves to do; it cannot be refused any more."""
 
 
-class Fill(Struct, frozen=True):
-    """A piece of a resting order that an incoming one takes, at the resting order's price."""
-
-    maker: Order
-    quantity: int
-
-
 class MatchingEngine:
     """The whole live state of the exchange, changed by `apply` or taken over by `follow`."""
 
     def __init__(self) -> None:
+        self.registry = Registry()
         self.ledger = Ledger()
         self.requests = RequestMemory()
         self.books: dict[str, OrderBook] = {}
-        self.accounts: dict[int, Account] = {}
-        self._account_names: dict[str, int] = {}
-        self.keys: dict[str, Key] = {}
-        self.assets: dict[str, Asset] = {}
-        self._transfers: dict[str, Transfer] = {}
         self._rows: list[Row] = []
-        self.restore(Account(id=FEE_ACCOUNT, name="exchange", created=0))
 
     def apply(self, number: int, command: AnyCommand | Undecodable, now: int) -> Outcome:
         """Execute one command at a time in µs, and say everything that it led to."""
@@ -134,20 +128,13 @@ class MatchingEngine:
                 book.average_price.add(row.time, row.quantity, row.quote_quantity)
             case Counters():
                 self.books[row.symbol].restore_counters(row)
-            case Transfer():
-                self._transfers[row.reference] = row
             case Market():
                 if row.symbol in self.books:
                     self.books[row.symbol].market = row
                 else:
                     self.books[row.symbol] = OrderBook(row)
-            case Asset():
-                self.assets[row.name] = row
-            case Account():
-                self.accounts[row.id] = row
-                self._account_names[row.name] = row.id
-            case Key():
-                self.keys[row.api_key] = row
+            case Account() | Key() | Asset() | Transfer():
+                self.registry.restore(row)
             case Level():
                 pass  # levels are the sum of their orders
             case _:
@@ -170,10 +157,9 @@ class MatchingEngine:
             return Rejected(reason=Reason.POISON, detail=f"{type(fault).__name__}: {fault}")
 
     def _plan(self, command: AnyCommand, number: int, now: int) -> Rejected | Commit:
-        if command.account not in self.accounts:
-            return Rejected(reason=Reason.UNKNOWN_ACCOUNT)
-        if command.key and not self._may_trade(command):
-            return Rejected(reason=Reason.KEY_NOT_VALID)
+        refusal = self.registry.refusal(command)
+        if refusal is not None:
+            return refusal
         match command:
             case PlaceOrder():
                 return self._plan_order(command, now)
@@ -181,18 +167,17 @@ class MatchingEngine:
                 return self._plan_cancel(command, now)
             case CancelAllOrders():
                 return self._plan_cancel_all(command, now)
-            case Deposit():
-                return self._plan_transfer(command, TransferKind.DEPOSIT, number, now)
-            case Withdraw():
-                return self._plan_transfer(command, TransferKind.WITHDRAWAL, number, now)
+            case Deposit() | Withdraw():
+                return self._plan_transfer(command, number, now)
             case CreateAccount():
-                return self._plan_account(command, number, now)
+                account = self.registry.new_account(command, number, now)
+                return self._establishing(account, Created(id=number))
             case CreateKey():
-                return self._plan_key(command, now)
+                return self._establishing(self.registry.new_key(command, now))
             case RevokeKey():
-                return self._plan_revocation(command, now)
+                return self._establishing(self.registry.revoked_key(command, now))
             case AddAsset():
-                return self._plan_asset(command)
+                return self._establishing(self.registry.new_asset(command))
             case AddMarket():
                 return self._plan_market(command, now)
             case SetMode():
@@ -200,14 +185,12 @@ class MatchingEngine:
             case _:
                 assert_never(command)
 
-    def _may_trade(self, command: AnyCommand) -> bool:
-        key = self.keys.get(command.key)
-        return (
-            key is not None
-            and key.revoked is None
-            and key.account == command.account
-            and key.can_trade
-        )
+    def _establishing(
+        self, planned: Row | Rejected, result: Result | None = None
+    ) -> Rejected | Commit:
+        if isinstance(planned, Rejected):
+            return planned
+        return partial(self._establish, [planned], result or Done())
 
     def _plan_order(self, command: PlaceOrder, now: int) -> Rejected | Commit:
         book = self.books.get(command.symbol)
@@ -216,7 +199,7 @@ class MatchingEngine:
         refusal = self._order_refusal(command, book, now)
         if refusal is not None:
             return Rejected(reason=refusal)
-        fills = _plan_fills(command, book)
+        fills = plan_fills(command, book)
         taken = sum(fill.quantity for fill in fills)
         if command.type is OrderType.MARKET and not taken:
             # An empty book, or an amount that does not buy one lot at the best price.
@@ -226,7 +209,7 @@ class MatchingEngine:
             return Rejected(reason=Reason.WOULD_MATCH)
         if command.time_in_force is TimeInForce.FOK and taken != command.quantity:
             fills = []
-        lock = _needed_lock(command, book.market, fills)
+        lock = needed_lock(command, book.market, fills)
         # A market order by quote amount must be covered in full, however little the book offers.
         needed = lock
         if command.side is Side.BUY and command.quote_quantity is not None:
@@ -242,7 +225,7 @@ class MatchingEngine:
             return Reason.LATE
         if book.market.mode is not Mode.RUNNING:
             return Reason.MARKET_CLOSED
-        if not _is_well_formed(command):
+        if not is_well_formed(command):
             return Reason.INVALID
         failed = failed_filter(
             book.market,
@@ -289,78 +272,27 @@ class MatchingEngine:
         return partial(self._cancel, book, orders, now)
 
     def _plan_transfer(
-        self, command: Deposit | Withdraw, kind: TransferKind, number: int, now: int
+        self, command: Deposit | Withdraw, number: int, now: int
     ) -> Rejected | Commit:
-        transfer = Transfer(
-            number=number,
-            account=command.account,
-            asset=command.asset,
-            kind=kind,
-            amount=command.amount,
-            reference=command.reference,
-            time=now,
-        )
-        known = self._transfers.get(command.reference)
-        if known is not None:
-            if replace(transfer, number=known.number, time=known.time) != known:
-                return Rejected(reason=Reason.REFERENCE_USED)
-            return partial(Repeated, number=known.number)
-        if command.asset not in self.assets:
-            return Rejected(reason=Reason.UNKNOWN_ASSET)
-        if command.amount <= 0 or not command.reference:
-            return Rejected(reason=Reason.INVALID)
-        if kind is TransferKind.DEPOSIT:
-            if self.ledger.supply.get(command.asset, 0) + command.amount > SUPPLY_MAX:
+        transfer = self.registry.new_transfer(command, number, now)
+        if isinstance(transfer, Rejected):
+            return transfer
+        if isinstance(transfer, Repeated):
+            return partial(self._establish, [], transfer)
+        asset, amount = transfer.asset, transfer.amount
+        if transfer.kind is TransferKind.DEPOSIT:
+            if self.ledger.supply.get(asset, 0) + amount > SUPPLY_MAX:
                 return Rejected(reason=Reason.INVALID, detail="more than the ledger can hold")
-        elif self.ledger.free(command.account, command.asset) < command.amount:
+        elif self.ledger.free(transfer.account, asset) < amount:
             return Rejected(reason=Reason.INSUFFICIENT_BALANCE)
         return partial(self._transfer, transfer)
 
-    def _plan_account(self, command: CreateAccount, number: int, now: int) -> Rejected | Commit:
-        if command.name in self._account_names:
-            return Rejected(reason=Reason.ALREADY_EXISTS)
-        # Its journal number is an id that no lost or repeated command can give to another account.
-        account = Account(id=number, name=command.name, created=now)
-        return partial(self._establish, [account], Created(id=number))
-
-    def _plan_key(self, command: CreateKey, now: int) -> Rejected | Commit:
-        if command.api_key in self.keys:
-            return Rejected(reason=Reason.ALREADY_EXISTS)
-        key = Key(
-            api_key=command.api_key,
-            account=command.account,
-            kind=command.kind,
-            secret=command.secret,
-            can_trade=command.can_trade,
-            created=now,
-        )
-        return partial(self._establish, [key], Done())
-
-    def _plan_revocation(self, command: RevokeKey, now: int) -> Rejected | Commit:
-        key = self.keys.get(command.api_key)
-        if key is None or key.revoked is not None:
-            return Rejected(reason=Reason.UNKNOWN_KEY)
-        return partial(self._establish, [replace(key, revoked=now)], Done())
-
-    def _plan_asset(self, command: AddAsset) -> Rejected | Commit:
-        if command.asset.name in self.assets:
-            return Rejected(reason=Reason.ALREADY_EXISTS)
-        if not 0 <= command.asset.decimals <= 18:
-            return Rejected(reason=Reason.INVALID, detail="An asset has 0 to 18 decimals.")
-        return partial(self._establish, [command.asset], Done())
-
     def _plan_market(self, command: AddMarket, now: int) -> Rejected | Commit:
-        market = replace(command.market, created=now)
-        if market.symbol in self.books:
+        if command.market.symbol in self.books:
             return Rejected(reason=Reason.ALREADY_EXISTS)
-        base, quote = self.assets.get(market.base), self.assets.get(market.quote)
-        if base is None or quote is None:
-            return Rejected(reason=Reason.UNKNOWN_ASSET)
-        if (base.decimals, quote.decimals) != (market.base_decimals, market.quote_decimals):
-            return Rejected(reason=Reason.INVALID, detail="The decimals are not the assets' own.")
-        fault = market_fault(market)
-        if fault is not None:
-            return Rejected(reason=Reason.INVALID, detail=fault)
+        market = self.registry.new_market(command, now)
+        if isinstance(market, Rejected):
+            return market
         return partial(self._establish, [market, Counters(symbol=market.symbol)], Done())
 
     def _plan_mode(self, command: SetMode) -> Rejected | Commit:
@@ -445,7 +377,7 @@ class MatchingEngine:
 
     def _rest_or_end(self, book: OrderBook, order: Order, now: int) -> None:
         remaining = order.quantity - order.filled
-        if not remaining and not _ran_out_of_book(order, book):
+        if not remaining and not ran_out_of_book(order, book):
             assert order.locked == 0, order
             self._rows.append(order)
         elif order.type is OrderType.MARKET or order.time_in_force is not TimeInForce.GTC:
@@ -532,56 +464,6 @@ class MatchingEngine:
         self._rows.append(book.counters())
 
 
-def _is_well_formed(command: PlaceOrder) -> bool:
-    """A market order has one of quantity and quote amount, and no price; others have a quantity."""
-    if command.type is not OrderType.MARKET:
-        return command.quantity is not None and command.quote_quantity is None
-    if command.price:
-        return False
-    if command.quote_quantity is not None:
-        return command.quantity is None and command.quote_quantity > 0
-    return command.quantity is not None
-
-
-def _plan_fills(command: PlaceOrder, book: OrderBook) -> list[Fill]:
-    """What an order would take from the book now, by price-time priority."""
-    fills: list[Fill] = []
-    quantity, quote = command.quantity, command.quote_quantity
-    for maker in book.opposite(command.side).orders():
-        if command.type is not OrderType.MARKET and not _crosses(command, maker.price):
-            break
-        open_quantity = maker.quantity - maker.filled
-        if quantity is not None:
-            taken = min(open_quantity, quantity)
-            quantity -= taken
-        else:
-            assert quote is not None
-            taken = min(open_quantity, book.market.quantity_for(quote, maker.price))
-            quote -= book.market.notional(maker.price, taken)
-        if not taken:
-            break
-        fills.append(Fill(maker, taken))
-        if command.type is OrderType.LIMIT_MAKER or quantity == 0:
-            break
-    return fills
-
-
-def _crosses(command: PlaceOrder, price: int) -> bool:
-    return price <= command.price if command.side is Side.BUY else price >= command.price
-
-
-def _needed_lock(command: PlaceOrder, market: Market, fills: list[Fill]) -> int:
-    """What the order holds from its start: quote units of a buy, base units of a sell."""
-    if command.type is not OrderType.MARKET:
-        assert command.quantity is not None
-        if command.side is Side.SELL:
-            return command.quantity
-        return market.notional(command.price, command.quantity)
-    if command.side is Side.SELL:
-        return sum(fill.quantity for fill in fills)
-    return sum(market.notional(fill.maker.price, fill.quantity) for fill in fills)
-
-
 def _filled(order: Order, quantity: int, quote: int, *, unlocked: int, now: int) -> Order:
     """An order after one fill that took `unlocked` of what it held."""
     filled = order.filled + quantity
@@ -597,11 +479,3 @@ def _filled(order: Order, quantity: int, quote: int, *, unlocked: int, now: int)
     assert after.locked >= 0, after
     assert not whole or after.locked == 0, after
     return after
-
-
-def _ran_out_of_book(order: Order, book: OrderBook) -> bool:
-    """Whether a market order by quote amount stopped only because nobody was left to trade with."""
-    if not order.quote_quantity or book.opposite(order.side):
-        return False
-    quote_left = order.quote_quantity - order.filled_quote
-    return book.market.quantity_for(quote_left, book.last_price) > 0

@@ -1,0 +1,133 @@
+"""Who and what exists: accounts, keys, assets, and the references of money that has moved.
+
+Each question about something new is answered with its row, or with why it cannot be.
+"""
+
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from exchange.services.markets import Asset, Market, market_fault
+from exchange.services.messages import (
+    FEE_ACCOUNT,
+    Account,
+    AddAsset,
+    AddMarket,
+    AnyCommand,
+    CreateAccount,
+    CreateKey,
+    Deposit,
+    Key,
+    Reason,
+    Rejected,
+    Repeated,
+    RevokeKey,
+    Transfer,
+    TransferKind,
+    Withdraw,
+)
+
+
+class Registry:
+    """Changed by `restore` alone; everything else only reads."""
+
+    def __init__(self) -> None:
+        self.accounts: dict[int, Account] = {}
+        self.keys: dict[str, Key] = {}
+        self.assets: dict[str, Asset] = {}
+        self._account_names: dict[str, int] = {}
+        self._transfers: dict[str, Transfer] = {}
+        self.restore(Account(id=FEE_ACCOUNT, name="exchange", created=0))
+
+    def restore(self, row: Account | Key | Asset | Transfer) -> None:
+        match row:
+            case Account():
+                self.accounts[row.id] = row
+                self._account_names[row.name] = row.id
+            case Key():
+                self.keys[row.api_key] = row
+            case Asset():
+                self.assets[row.name] = row
+            case Transfer():
+                self._transfers[row.reference] = row
+            case _:
+                assert_never(row)
+
+    def refusal(self, command: AnyCommand) -> Rejected | None:
+        """Why this sender may not ask for anything."""
+        if command.account not in self.accounts:
+            return Rejected(reason=Reason.UNKNOWN_ACCOUNT)
+        if command.key and not self._may_trade(command.key, command.account):
+            return Rejected(reason=Reason.KEY_NOT_VALID)
+        return None
+
+    def new_account(self, command: CreateAccount, number: int, now: int) -> Account | Rejected:
+        if command.name in self._account_names:
+            return Rejected(reason=Reason.ALREADY_EXISTS)
+        # Its journal number is an id that no lost or repeated command can give to another account.
+        return Account(id=number, name=command.name, created=now)
+
+    def new_key(self, command: CreateKey, now: int) -> Key | Rejected:
+        if command.api_key in self.keys:
+            return Rejected(reason=Reason.ALREADY_EXISTS)
+        return Key(
+            api_key=command.api_key,
+            account=command.account,
+            kind=command.kind,
+            secret=command.secret,
+            can_trade=command.can_trade,
+            created=now,
+        )
+
+    def revoked_key(self, command: RevokeKey, now: int) -> Key | Rejected:
+        key = self.keys.get(command.api_key)
+        if key is None or key.revoked is not None:
+            return Rejected(reason=Reason.UNKNOWN_KEY)
+        return replace(key, revoked=now)
+
+    def new_asset(self, command: AddAsset) -> Asset | Rejected:
+        if command.asset.name in self.assets:
+            return Rejected(reason=Reason.ALREADY_EXISTS)
+        if not 0 <= command.asset.decimals <= 18:
+            return Rejected(reason=Reason.INVALID, detail="An asset has 0 to 18 decimals.")
+        return command.asset
+
+    def new_market(self, command: AddMarket, now: int) -> Market | Rejected:
+        market = replace(command.market, created=now)
+        base, quote = self.assets.get(market.base), self.assets.get(market.quote)
+        if base is None or quote is None:
+            return Rejected(reason=Reason.UNKNOWN_ASSET)
+        if (base.decimals, quote.decimals) != (market.base_decimals, market.quote_decimals):
+            return Rejected(reason=Reason.INVALID, detail="The decimals are not the assets' own.")
+        if (fault := market_fault(market)) is not None:
+            return Rejected(reason=Reason.INVALID, detail=fault)
+        return market
+
+    def new_transfer(
+        self, command: Deposit | Withdraw, number: int, now: int
+    ) -> Transfer | Rejected | Repeated:
+        """Repeated where the same money has moved under this reference before."""
+        is_deposit = isinstance(command, Deposit)
+        transfer = Transfer(
+            number=number,
+            account=command.account,
+            asset=command.asset,
+            kind=TransferKind.DEPOSIT if is_deposit else TransferKind.WITHDRAWAL,
+            amount=command.amount,
+            reference=command.reference,
+            time=now,
+        )
+        known = self._transfers.get(command.reference)
+        if known is not None:
+            if replace(transfer, number=known.number, time=known.time) != known:
+                return Rejected(reason=Reason.REFERENCE_USED)
+            return Repeated(number=known.number)
+        if command.asset not in self.assets:
+            return Rejected(reason=Reason.UNKNOWN_ASSET)
+        if command.amount <= 0 or not command.reference:
+            return Rejected(reason=Reason.INVALID)
+        return transfer
+
+    def _may_trade(self, api_key: str, account: int) -> bool:
+        key = self.keys.get(api_key)
+        return key is not None and key.revoked is None and key.account == account and key.can_trade

@@ -1,6 +1,7 @@
 """The servers of the tests as containers, with the same abilities as the embedded ones."""
 
 import os
+import secrets
 import time
 from abc import ABC, abstractmethod
 from typing import Any
@@ -13,6 +14,7 @@ from testcontainers.core.container import DockerContainer
 from exchange.services.embedded import free_port
 
 _START_S_MAX = 60.0
+_PASSWORD = secrets.token_hex(16)
 
 
 def engine_answers() -> bool:
@@ -61,7 +63,9 @@ class Container(ABC):
             self._container.start()
         deadline = time.monotonic() + _START_S_MAX
         while not self.answers():
-            assert time.monotonic() < deadline, self._container.logs(tail=20).decode()
+            self._container.reload()
+            is_hopeful = self._container.status == "running" and time.monotonic() < deadline
+            assert is_hopeful, self._container.logs(tail=20).decode()
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -85,12 +89,12 @@ class Postgres(Container):
             5432,
             POSTGRES_USER="exchange",
             POSTGRES_DB="exchange-db",
-            POSTGRES_HOST_AUTH_METHOD="trust",
+            POSTGRES_PASSWORD=_PASSWORD,
         )
 
     @property
     def url(self) -> str:
-        return f"postgresql://exchange@127.0.0.1:{self.port}/exchange-db"
+        return f"postgresql://exchange:{_PASSWORD}@127.0.0.1:{self.port}/exchange-db"
 
     def answers(self) -> bool:
         try:
@@ -104,7 +108,8 @@ class Redis(Container):
     def __init__(self) -> None:
         super().__init__(os.environ.get("EXCHANGE_TEST_REDIS_IMAGE", "redis:6.2-alpine"), 6379)
         self._definition.with_command(
-            "redis-server --appendonly yes --appendfsync always --save '' "
+            # Reached from outside its container, but published on the loopback address only.
+            "redis-server --protected-mode no --bind 0.0.0.0 --appendonly yes --appendfsync always --save '' "
             "--maxmemory 1gb --maxmemory-policy noeviction"
         )
 

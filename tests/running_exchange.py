@@ -37,7 +37,8 @@ class RunningExchange:
         self._output = data.with_name(data.name + ".output")
 
     def start(self) -> None:
-        """Returns when `run.json` is there."""
+        """Returns when it has written its `run.json`."""
+        stale = read_run(self.data)
         with self._output.open("w", encoding="utf-8") as output:
             self.launcher = subprocess.Popen(
                 [
@@ -50,7 +51,7 @@ class RunningExchange:
                 text=True,
             )
         deadline = time.monotonic() + READY_S_MAX
-        while read_run(self.data) is None:
+        while read_run(self.data) in (None, stale):
             assert self.launcher.poll() is None, self.output
             assert time.monotonic() < deadline, self.output + self._logs()
             time.sleep(0.05)

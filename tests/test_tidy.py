@@ -90,6 +90,21 @@ def test_a_folder_says_what_it_is(folder: str) -> None:
     assert (ROOT / folder / "README.md").read_text("utf-8").startswith(f"# {folder}")
 
 
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folders_readme_names_its_modules_and_no_others(folder: str) -> None:
+    text = (ROOT / folder / "README.md").read_text("utf-8")
+    tree = {path.name for path in modules(folder) if not path.stem.startswith("__")}
+
+    named = set(re.findall(r"`(?:[\w-]+/)*(\w+\.py)`", text))
+    # What lies in a folder of its own is named by the folder.
+    inner = {
+        path.name for path in modules(folder) if any(f"`{part}/`" in text for part in path.parts)
+    }
+
+    assert named <= {*tree, "__main__.py"}
+    assert tree - named <= inner
+
+
 @pytest.mark.parametrize("folder", DEPLOYED)
 def test_a_deployed_folder_has_its_image_and_its_manifest(folder: str) -> None:
     assert (ROOT / folder / "Dockerfile").is_file()
@@ -389,12 +404,13 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert (path.parent / target.partition("#")[0]).exists(), target
 
 
-def test_architecture_names_files_that_exist() -> None:
+def test_architecture_names_what_exists() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
 
-    names = re.findall(
-        r"`([a-z-]+/exchange/[\w/]+\.\w+|[a-z-]+/[\w/-]+\.(?:py|lua|conf|yml))`", text
-    )
-    assert names
-    for name in names:
-        assert (ROOT / name).exists(), name
+    names = re.findall(r"`([\w-]+/[\w/-]+\.(?:py|lua|conf|yml))(?:: ([\w.]+))?`", text)
+
+    assert len(names) > 20
+    for path, name in names:
+        source = (ROOT / path).read_text("utf-8")
+        for part in filter(None, name.split(".")):
+            assert re.search(rf"(?:class|def) {part}\b", source), f"{path}: {name}"

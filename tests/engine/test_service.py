@@ -12,23 +12,34 @@ import asyncpg
 import pytest
 from frames import command, now_us, payload
 from servers import KillableServer
+from venue import MARKET, SYMBOL, UNIT
 
 from exchange.engine import service
 from exchange.postgres_db import epochs
 from exchange.redis.journal import Closed, Journal, NotIngested
+from exchange.redis.leadership import Leadership
 from exchange.redis.outcomes import Outcomes
+from exchange.services.market_view import MarketViews
+from exchange.services.markets import Asset
 from exchange.services.messages import (
+    JUMP,
+    AddAsset,
+    AddMarket,
     AnyCommand,
     Created,
+    Deposit,
     Opened,
+    OrderType,
     Outcome,
+    Placed,
+    PlaceOrder,
     Reason,
     Rejected,
+    Side,
+    TimeInForce,
 )
 from exchange.services.process import Health, OperatorNeeded, WorldFailed
 from exchange.services.settings import Settings
-
-JUMP = 2**20
 
 
 @asynccontextmanager
@@ -221,6 +232,66 @@ async def test_a_restarted_redis_begins_a_generation_behind_every_number_seen(
     assert after.number > before.number + JUMP
     opened = [one for one in await all_outcomes(settings) if isinstance(one.result, Opened)]
     assert [one.number for one in opened] == [1, before.number + JUMP]
+
+
+async def test_what_a_restarted_redis_still_holds_is_executed_behind_every_id_seen(
+    database_url: str, own_redis: KillableServer
+) -> None:
+    settings = Settings(database_url=database_url, redis_url=own_redis.url)
+    async with running(settings):
+        for asked in _market_and_money():
+            await outcome_of(settings, asked)
+        before = await outcome_of(settings, _order(1))
+        # Nobody leads while Redis restarts, so these wait in the journal.
+        await _claim_for_nobody(settings)
+        journal = await Journal.open(settings.redis_url, name="test")
+        await journal.append(payload(_order(2), _order(3)), 2, clock=now_us())
+        own_redis.kill()
+        own_redis.start()
+        after = await outcome_of(settings, _order(4))
+
+    outcomes = {one.uid: one for one in await all_outcomes(settings)}
+    views = MarketViews(0)
+    for outcome in await all_outcomes(settings):
+        views.apply(outcome)
+    placed = [outcomes[uid].result for uid in (1, 2, 3, 4)]
+    assert all(isinstance(result, Placed) for result in placed)
+    first, *others = [result.order_id for result in placed if isinstance(result, Placed)]
+    assert others == [first + JUMP + 1, first + JUMP + 2, first + JUMP + 3]
+    assert outcomes[3].number == before.number + 2
+    assert after.number > before.number + JUMP
+
+
+async def _claim_for_nobody(settings: Settings) -> None:
+    """Take the lead away, so that no engine executes what comes next."""
+    usurper = await Leadership.open(settings.redis_url)
+    await usurper.claim(await epochs.next_epoch(settings.database_url))
+    beating = asyncio.create_task(usurper.beat())
+    await asyncio.sleep(0)
+    beating.cancel()
+    usurper.close()
+
+
+def _market_and_money() -> list[AnyCommand]:
+    return [
+        AddAsset(uid=101, asset=Asset(MARKET.base, MARKET.base_decimals)),
+        AddAsset(uid=102, asset=Asset(MARKET.quote, MARKET.quote_decimals)),
+        AddMarket(uid=103, market=MARKET),
+        Deposit(uid=104, account=0, asset=MARKET.quote, amount=10**15, reference="x"),
+    ]
+
+
+def _order(uid: int) -> AnyCommand:
+    return PlaceOrder(
+        uid=uid,
+        symbol=SYMBOL,
+        side=Side.BUY,
+        type=OrderType.LIMIT,
+        time_in_force=TimeInForce.GTC,
+        price=100 * UNIT,
+        quantity=UNIT,
+        client_order_id=str(uid),
+    )
 
 
 async def test_after_a_clean_stop_the_numbers_go_on_without_a_gap(

@@ -21,9 +21,6 @@ from exchange.services.messages import (
 )
 from exchange.services.process import OperatorNeeded, WorldFailed
 
-JUMP = 2**20
-"""More numbers than can have been given out by outcomes that are lost."""
-
 FRAME_OUTCOMES_MAX = 512
 FRAME_ROWS_MAX = 2_000
 """About 256 KB. One outcome is never split, however large it is."""

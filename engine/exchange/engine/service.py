@@ -13,12 +13,13 @@ from contextlib import aclosing
 import prometheus_client
 import structlog
 
-from exchange.engine.replica import JUMP, Replica, check_claim, load
+from exchange.engine.replica import Replica, check_claim, load
 from exchange.postgres_db import epochs
 from exchange.redis.journal import CommandFrame, Journal
 from exchange.redis.leadership import Claim, Leadership, vacant
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
+from exchange.services.messages import JUMP
 from exchange.services.process import Health, until_stopped
 from exchange.services.settings import Settings
 

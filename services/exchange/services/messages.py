@@ -47,6 +47,11 @@ class OrderStatus(StrEnum):
 OPEN_STATUSES = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
 
 
+JUMP = 2**20
+"""How far all numbers and ids move on where outcomes may be lost that somebody has seen: further
+than they can have come."""
+
+
 class KeyKind(StrEnum):
     HMAC = "HMAC"
     ED25519 = "ED25519"

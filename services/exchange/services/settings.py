@@ -1,6 +1,7 @@
 """What an operator can set, read once from the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -53,8 +54,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_format: Literal["text", "json"] = "text"
     create_default_markets: bool = False
     """Give a new, empty exchange SOLUSDC, BTCUSDT and ETHUSDT."""
-    journal_unchecked: bool = False
-    """Start although Redis does not let us read its configuration (CONFIG is forbidden)."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -83,8 +82,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def parse_address(variable: str, value: str) -> Address:
     """`host:port`, with an optional scheme in front, IPv6 hosts in brackets."""
-    host, separator, port = value.rpartition("://")[2].rstrip("/").rpartition(":")
-    if not separator or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    host, _, port = value.rpartition("://")[2].rstrip("/").rpartition(":")
+    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise InvalidSettings(f"{variable} must be host:port, such as 0.0.0.0:8080")
     return Address(host.strip("[]"), int(port))
 

@@ -1,0 +1,221 @@
+"""Outcomes into Postgres: one transaction for a batch of frames, or nothing of it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, assert_never
+
+import asyncpg
+import msgspec
+from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, Numeric, SmallInteger, Text
+from sqlalchemy.types import TypeEngine
+
+from exchange.postgres_db.connection import reporting_failures
+from exchange.postgres_db.snapshot import Position
+from exchange.postgres_db.tables import STORED_IN, columns, orders
+from exchange.services.candles import STORED, Candle, fold, fold_trades
+from exchange.services.markets import Asset, Market
+from exchange.services.messages import (
+    Account,
+    Balance,
+    Counters,
+    Key,
+    Level,
+    Opened,
+    Order,
+    Outcome,
+    OutcomeFrame,
+    Row,
+    Trade,
+    Transfer,
+)
+from exchange.services.process import WorldFailed
+
+
+class PositionMoved(WorldFailed):
+    """Somebody else has written, or the frames are not the next: read the position again."""
+
+
+async def write(connection: asyncpg.Connection, frames: Sequence[OutcomeFrame]) -> Position:
+    """Write frames that follow the position in Postgres, and move it behind them.
+
+    Raises PositionMoved where they do not follow it, WorldFailed, and AssertionError where a
+    constraint does not hold; then nothing of them is written.
+    """
+    changes = _Changes(frames)
+    with reporting_failures():
+        async with connection.transaction():
+            # First, because the lock on this row is what keeps a second writer out.
+            position = await _move_position(connection, frames)
+            await changes.write(connection)
+    return position
+
+
+async def _move_position(
+    connection: asyncpg.Connection, frames: Sequence[OutcomeFrame]
+) -> Position:
+    first, last = frames[0], frames[-1]
+    moved = await connection.execute(
+        _MOVE_POSITION, first.previous, last.last, last.state_hash, last.epoch, last.time
+    )
+    if moved != "UPDATE 1":
+        found = await connection.fetchval("SELECT number FROM position")
+        raise PositionMoved(f"Postgres is at {found}, the next outcome follows {first.previous}")
+    return Position(last.last, last.state_hash, last.epoch)
+
+
+class _Changes:
+    """What a batch leaves behind: the last state of each thing, and all that was added."""
+
+    def __init__(self, frames: Iterable[OutcomeFrame]) -> None:
+        self._states: dict[type[Row], dict[Any, Row]] = {kind: {} for kind in _UPSERTS}
+        self._order_numbers: dict[tuple[str, int], int] = {}
+        self._trades: list[Trade] = []
+        self._transfers: list[Transfer] = []
+        self._generations: list[tuple[int, int, int]] = []
+        for frame in frames:
+            for outcome in frame.outcomes:
+                self._take(outcome)
+
+    async def write(self, connection: asyncpg.Connection) -> None:
+        for kind, states in self._states.items():
+            if states:
+                arrays = _arrays(kind, states.values())
+                if kind is Order:
+                    arrays.append([self._order_numbers[identity] for identity in states])
+                await connection.execute(_UPSERTS[kind], *arrays)
+        if self._trades:
+            await _copy(connection, self._trades)
+            await connection.execute(_MERGE_CANDLES, *_arrays(Candle, _all_candles(self._trades)))
+        if self._transfers:
+            await connection.execute(_INSERT_TRANSFERS, *_arrays(Transfer, self._transfers))
+        for generation in self._generations:
+            await connection.execute(_INSERT_GENERATION, *generation)
+
+    def _take(self, outcome: Outcome) -> None:
+        if isinstance(outcome.result, Opened):
+            self._generations.append((outcome.result.base, outcome.result.epoch, outcome.time))
+        states = self._states
+        for row in outcome.rows:
+            match row:
+                case Order():
+                    identity = (row.symbol, row.id)
+                    states[Order][identity] = row
+                    # An order first shows in the outcome of the command that created it. Written
+                    # before, it keeps the number that stands there.
+                    self._order_numbers.setdefault(identity, outcome.number)
+                case Balance():
+                    states[Balance][row.account, row.asset] = row
+                case Trade():
+                    self._trades.append(row)
+                case Level():
+                    pass  # The sum of the open orders, which are written.
+                case Counters() | Market():
+                    states[type(row)][row.symbol] = row
+                case Transfer():
+                    self._transfers.append(row)
+                case Account():
+                    states[Account][row.id] = row
+                case Key():
+                    states[Key][row.api_key] = row
+                case Asset():
+                    states[Asset][row.name] = row
+                case _:
+                    assert_never(row)
+
+
+def _all_candles(trades: Iterable[Trade]) -> list[Candle]:
+    shortest, *longer = STORED
+    found = candles = fold_trades(trades, shortest)
+    for interval in longer:
+        candles = fold(candles, interval)
+        found = found + candles
+    return found
+
+
+async def _copy(connection: asyncpg.Connection, trades: Iterable[Trade]) -> None:
+    """By COPY's text format: its binary one has no whole numbers of 38 digits in asyncpg."""
+    lines = "".join(
+        "\t".join(map(_copy_text, msgspec.structs.astuple(trade))) + "\n" for trade in trades
+    )
+    await connection.copy_to_table(
+        STORED_IN[Trade].name,
+        columns=[column.name for column in columns(Trade)],
+        source=memoryview(lines.encode()),  # plain bytes would be taken for a file name
+    )
+
+
+def _copy_text(value: int | str) -> str:
+    return value.translate(_COPY_ESCAPES) if isinstance(value, str) else str(value)
+
+
+def _arrays(kind: type[msgspec.Struct], rows: Iterable[msgspec.Struct]) -> list[Any]:
+    """One array for each field, as the statements take them."""
+    fields = zip(*map(msgspec.structs.astuple, rows), strict=True)
+    return [
+        # One text for all of them is several times faster than encoding number by number.
+        "{" + ",".join(map(str, values)) + "}" if isinstance(column.type, Numeric) else values
+        for column, values in zip(columns(kind), fields, strict=True)
+    ]
+
+
+_COPY_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+_ARRAY_TYPES: dict[type[TypeEngine[Any]], str] = {
+    Numeric: "text::numeric[]",
+    BigInteger: "bigint[]",
+    Integer: "integer[]",
+    SmallInteger: "smallint[]",
+    Text: "text[]",
+    LargeBinary: "bytea[]",
+    Boolean: "boolean[]",
+}
+
+
+def _insert(kind: type[msgspec.Struct]) -> str:
+    table, written = STORED_IN[kind], columns(kind)
+    if table is orders:
+        written = [*written, orders.c.number]
+    names = ", ".join(f'"{column.name}"' for column in written)
+    arrays = ", ".join(
+        f"${index}::{_ARRAY_TYPES[type(column.type)]}" for index, column in enumerate(written, 1)
+    )
+    return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays})"  # noqa: S608, our names
+
+
+def _on_conflict(kind: type[msgspec.Struct]) -> str:
+    key = ", ".join(f'"{column.name}"' for column in STORED_IN[kind].primary_key)
+    return f"{_insert(kind)} ON CONFLICT ({key}) DO UPDATE SET"
+
+
+def _upsert(kind: type[msgspec.Struct]) -> str:
+    """The whole row anew, but for its key and for what is no field of the message."""
+    changed = (column.name for column in columns(kind) if not column.primary_key)
+    return _on_conflict(kind) + ", ".join(f' "{name}" = excluded."{name}"' for name in changed)
+
+
+_UPSERTS: dict[type[Row], str] = {
+    kind: _upsert(kind) for kind in (Account, Key, Asset, Market, Counters, Order, Balance)
+}
+_INSERT_TRANSFERS = _insert(Transfer)
+_INSERT_GENERATION = "INSERT INTO generations (base, epoch, time) VALUES ($1, $2, $3)"
+_MERGE_CANDLES = f"""
+    {_on_conflict(Candle)}
+        open = CASE WHEN excluded.first_trade_id < candles.first_trade_id
+            THEN excluded.open ELSE candles.open END,
+        high = greatest(candles.high, excluded.high),
+        low = least(candles.low, excluded.low),
+        close = CASE WHEN excluded.last_trade_id > candles.last_trade_id
+            THEN excluded.close ELSE candles.close END,
+        volume = candles.volume + excluded.volume,
+        quote_volume = candles.quote_volume + excluded.quote_volume,
+        trades = candles.trades + excluded.trades,
+        taker_base = candles.taker_base + excluded.taker_base,
+        taker_quote = candles.taker_quote + excluded.taker_quote,
+        first_trade_id = least(candles.first_trade_id, excluded.first_trade_id),
+        last_trade_id = greatest(candles.last_trade_id, excluded.last_trade_id)
+"""
+# A clean stop that was noted for a number still to be written stays noted.
+_MOVE_POSITION = """
+    UPDATE position SET number = $2, state_hash = $3, epoch = $4, time = $5,
+        clean_stop = CASE WHEN clean_stop >= $2 THEN clean_stop END
+    WHERE number = $1
+"""

@@ -1,0 +1,39 @@
+"""What an engine asks of Postgres before it leads: a new epoch, and how the last one ended."""
+
+from exchange.postgres_db.connection import connected, reporting_failures
+
+_NAME = "exchange-epochs"
+
+
+async def next_epoch(dsn: str) -> int:
+    """A number that no engine had before; it is used up even if this one never leads."""
+    async with connected(dsn, application_name=_NAME) as connection:
+        with reporting_failures():
+            return int(await connection.fetchval(_NEXT_EPOCH))
+
+
+async def cluster_uuid(dsn: str) -> str:
+    """Which exchange this database belongs to; the same stands in its journal."""
+    async with connected(dsn, application_name=_NAME) as connection:
+        with reporting_failures():
+            return str(await connection.fetchval("SELECT uuid FROM cluster"))
+
+
+async def clean_stop(dsn: str) -> int | None:
+    """The number behind which the gate was closed, if nothing has come after it."""
+    async with connected(dsn, application_name=_NAME) as connection:
+        with reporting_failures():
+            number: int | None = await connection.fetchval("SELECT clean_stop FROM position")
+            return number
+
+
+async def note_clean_stop(dsn: str, number: int) -> None:
+    """Say that nothing can come after `number` before the gate is opened again."""
+    async with connected(dsn, application_name=_NAME) as connection:
+        with reporting_failures():
+            await connection.execute(_NOTE_CLEAN_STOP, number)
+
+
+_NEXT_EPOCH = "UPDATE epoch SET number = number + 1 RETURNING number"
+# The writer may still be behind: it keeps the note until it writes past it.
+_NOTE_CLEAN_STOP = "UPDATE position SET clean_stop = $1 WHERE number <= $1"

@@ -1,0 +1,173 @@
+"""Loading the state at one position, in one transaction: how every service starts.
+
+All that a snapshot hands out are the messages that outcomes carry, equal field by field.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import asyncpg
+import msgspec
+
+from exchange.postgres_db.connection import connected, reporting_failures
+from exchange.postgres_db.schema import require_schema
+from exchange.postgres_db.tables import OPEN, STORED_IN, columns
+from exchange.services.candles import STORED, Candle, Interval
+from exchange.services.markets import Asset, Market
+from exchange.services.messages import (
+    Account,
+    Balance,
+    Counters,
+    Key,
+    Level,
+    Order,
+    Row,
+    Trade,
+    Transfer,
+)
+from exchange.services.process import WorldFailed
+
+WAIT_S = 3.0
+"""How long a missing Postgres is waited for at a time; then the process looks around and retries."""
+PAUSE_S = 0.1
+LOAD_TIMEOUT_S = 60.0
+
+REQUEST_AGE_MAX = 90_000_000
+"""No order can have a deadline later than this after its creation: recvWindow ends at 60 s, and
+clocks that are further apart than two seconds are refused."""
+
+_REQUESTS_AT_ONCE = 10_000
+
+Stored = TypeVar("Stored", bound=msgspec.Struct)
+
+
+class Position(msgspec.Struct, frozen=True):
+    """Up to which number everything is in Postgres, and the hash of the live state there."""
+
+    number: int
+    state_hash: int
+    epoch: int
+
+
+class Snapshot:
+    """Use `open_snapshot`."""
+
+    def __init__(self, connection: asyncpg.Connection, position: Position) -> None:
+        self._connection = connection
+        self.position = position
+
+    async def control_rows(self) -> list[Row]:
+        """What operators made: assets before markets before counters, accounts before keys."""
+        rows: list[Row] = []
+        rows += await self._load(Asset, "ORDER BY asset")
+        rows += await self._load(Market, "ORDER BY symbol")
+        rows += await self._load(Counters, "ORDER BY symbol")
+        rows += await self._load(Account, "ORDER BY account_id")
+        rows += await self._load(Key, "ORDER BY api_key")
+        return rows
+
+    async def balances(self) -> list[Balance]:
+        return await self._load(Balance, "ORDER BY account_id, asset")
+
+    async def open_orders(self) -> list[Order]:
+        """By market and queue, so that taking them one by one builds the book."""
+        return await self._load(Order, f"WHERE {OPEN} ORDER BY symbol, queue")
+
+    async def levels(self) -> list[Level]:
+        """The whole book of every market, by price."""
+        return msgspec.convert(await self._fetch(_LEVELS), list[Level])
+
+    async def candles(self, interval: Interval, since: int) -> list[Candle]:
+        """Those of a STORED interval that open at or after `since`, by symbol and time."""
+        assert interval in STORED, interval
+        rest = "WHERE interval = $1 AND open_time >= $2 ORDER BY symbol, open_time"
+        return await self._load(Candle, rest, interval, since)
+
+    async def recent_trades(self, limit: int) -> list[Trade]:
+        """The newest of each market, oldest first, by market."""
+        rest = """
+            JOIN (
+                SELECT symbol, newest.trade_id FROM markets CROSS JOIN LATERAL (
+                    SELECT trade_id FROM trades WHERE trades.symbol = markets.symbol
+                    ORDER BY trade_id DESC LIMIT $1
+                ) newest
+            ) newest USING (symbol, trade_id)
+            ORDER BY symbol, trade_id
+        """
+        return await self._load(Trade, rest, limit)
+
+    async def transfers_by_reference(self) -> list[Transfer]:
+        """All that ever were: a reference is used once."""
+        return await self._load(Transfer, "ORDER BY number")
+
+    async def recent_requests(self, now: int) -> list[tuple[bytes, int, int]]:
+        """Signed requests that may still be repeated: request, deadline, number of the command."""
+        requests: list[tuple[bytes, int, int]] = []
+        for market in await self._fetch("SELECT symbol FROM markets"):
+            before = 2**63 - 1
+            while True:
+                # There is no index by deadline: the newest orders come first, until they are old.
+                records = await self._fetch(_RECENT, market[0], before, _REQUESTS_AT_ONCE)
+                requests += [record[:3] for record in records if record[0] and record[1] >= now]
+                if not records or records[-1][3] < now - REQUEST_AGE_MAX:
+                    break
+                before = records[-1][4]
+        return requests
+
+    async def _load(self, kind: type[Stored], rest: str, *arguments: object) -> list[Stored]:
+        query = f"SELECT {_fields(kind)} FROM {STORED_IN[kind].name} {rest}"  # noqa: S608, our names
+        records = await self._fetch(query, *arguments)
+        tag = kind.__struct_config__.tag
+        tagged = records if tag is None else [(tag, *record) for record in records]
+        return [msgspec.convert(record, kind) for record in tagged]
+
+    async def _fetch(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
+        with reporting_failures():
+            return [tuple(record) for record in await self._connection.fetch(query, *arguments)]
+
+
+@asynccontextmanager
+async def open_snapshot(dsn: str, *, application_name: str) -> AsyncIterator[Snapshot]:
+    """A consistent view of everything, for the time of the block.
+
+    Waits a few seconds for a missing Postgres or a migration; raises WorldFailed, OperatorNeeded.
+    """
+    await _await_schema(dsn, application_name)
+    async with connected(
+        dsn, application_name=application_name, command_timeout_s=LOAD_TIMEOUT_S
+    ) as connection:
+        with reporting_failures():
+            await connection.transaction(isolation="repeatable_read", readonly=True).start()
+            # The first query takes the snapshot that all later ones read.
+            found = await connection.fetchrow("SELECT number, state_hash, epoch FROM position")
+        # Nothing is written, so there is nothing to commit: closing the connection ends it.
+        yield Snapshot(connection, Position(*found))
+
+
+async def _await_schema(dsn: str, application_name: str) -> None:
+    until = time.monotonic() + WAIT_S
+    while True:
+        try:
+            async with connected(dsn, application_name=application_name) as connection:
+                return await require_schema(connection)
+        except WorldFailed:
+            if time.monotonic() > until:
+                raise
+            await asyncio.sleep(PAUSE_S)
+
+
+def _fields(kind: type[msgspec.Struct]) -> str:
+    return ", ".join(f'"{column.name}"' for column in columns(kind))
+
+
+_LEVELS = f"""
+    SELECT 'Level', symbol, side, price, sum(quantity - filled) FROM orders
+    WHERE {OPEN} GROUP BY symbol, side, price ORDER BY symbol, side, price
+"""  # noqa: S608, our own constant
+_RECENT = """
+    SELECT request, deadline, number, created, order_id FROM orders
+    WHERE symbol = $1 AND order_id < $2 ORDER BY order_id DESC LIMIT $3
+"""

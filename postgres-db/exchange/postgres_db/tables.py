@@ -1,0 +1,280 @@
+"""The tables, as the migrations make them, and which message each of them stores.
+
+Amounts are integers in the smallest unit of their asset (`numeric(38,0)`), times are microseconds
+since the Unix epoch. A row of `orders`, `balances` and the like is the newest state of one thing.
+"""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from exchange.services.candles import Candle
+from exchange.services.markets import Asset, Market
+from exchange.services.messages import (
+    OPEN_STATUSES,
+    Account,
+    Balance,
+    Counters,
+    Key,
+    Order,
+    Trade,
+    Transfer,
+)
+
+SCHEMA_VERSION = "0001"
+"""The migration that this code needs; a newer schema still serves it (expand first)."""
+
+AMOUNT = Numeric(38, 0)
+VOLUME = Numeric(60, 0)
+"""The sum of a day's amounts can be longer than any amount."""
+HASH = Numeric(20, 0)
+
+OPEN = f"status IN ({', '.join(repr(status.value) for status in sorted(OPEN_STATUSES))})"
+"""The SQL for `Order.is_open`, worded as the partial index is, so that queries can use it."""
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    }
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    UniqueConstraint("name"),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("api_key", Text, primary_key=True),
+    Column("account_id", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("secret", LargeBinary, nullable=False, comment="Ciphertext, or a public key."),
+    Column("can_trade", Boolean, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("revoked", BigInteger),
+)
+
+assets = Table(
+    "assets",
+    metadata,
+    Column("asset", Text, primary_key=True),
+    Column("decimals", SmallInteger, nullable=False),
+)
+
+markets = Table(
+    "markets",
+    metadata,
+    Column("symbol", Text, primary_key=True),
+    Column("base", Text, nullable=False),
+    Column("quote", Text, nullable=False),
+    Column("base_decimals", SmallInteger, nullable=False),
+    Column("quote_decimals", SmallInteger, nullable=False),
+    Column("tick", AMOUNT, nullable=False),
+    Column("lot", AMOUNT, nullable=False),
+    Column("price_max", AMOUNT, nullable=False),
+    Column("quantity_min", AMOUNT, nullable=False),
+    Column("quantity_max", AMOUNT, nullable=False),
+    Column("notional_min", AMOUNT, nullable=False),
+    Column("notional_max", AMOUNT, nullable=False),
+    Column("average_price_minutes", Integer, nullable=False),
+    Column("maker_rate", Integer, nullable=False, comment="Millionths."),
+    Column("taker_rate", Integer, nullable=False, comment="Millionths."),
+    Column("mode", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("symbol", Text, primary_key=True),
+    Column("order_id", BigInteger, nullable=False),
+    Column("trade_id", BigInteger, nullable=False),
+    Column("update_id", BigInteger, nullable=False),
+    Column("queue", BigInteger, nullable=False),
+    Column("last_price", AMOUNT, nullable=False),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("symbol", Text, nullable=False),
+    Column("order_id", BigInteger, nullable=False),
+    Column("account_id", BigInteger, nullable=False),
+    Column("client_order_id", Text, nullable=False),
+    Column("side", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("time_in_force", Text, nullable=False),
+    Column("price", AMOUNT, nullable=False),
+    Column("quantity", AMOUNT, nullable=False),
+    Column("quote_quantity", AMOUNT, nullable=False),
+    Column("filled", AMOUNT, nullable=False),
+    Column("filled_quote", AMOUNT, nullable=False),
+    Column("locked", AMOUNT, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("queue", BigInteger, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("request", LargeBinary),
+    Column("deadline", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False, comment="Of the command that created it."),
+    PrimaryKeyConstraint("symbol", "order_id"),
+    CheckConstraint("filled >= 0 AND filled <= quantity", name="filled"),
+    CheckConstraint("locked >= 0", name="locked"),
+    Index(None, "account_id", "symbol", "order_id"),
+    Index(None, "account_id", "symbol", "client_order_id"),
+    Index("orders_open_idx", "account_id", "symbol", "order_id", postgresql_where=text(OPEN)),
+)
+
+balances = Table(
+    "balances",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("free", AMOUNT, nullable=False),
+    Column("locked", AMOUNT, nullable=False),
+    PrimaryKeyConstraint("account_id", "asset"),
+    CheckConstraint("free >= 0", name="free"),
+    CheckConstraint("locked >= 0", name="locked"),
+)
+
+trades = Table(
+    "trades",
+    metadata,
+    Column("symbol", Text, nullable=False),
+    Column("trade_id", BigInteger, nullable=False),
+    Column("price", AMOUNT, nullable=False),
+    Column("quantity", AMOUNT, nullable=False),
+    Column("quote_quantity", AMOUNT, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("taker_side", Text, nullable=False),
+    Column("buy_order", BigInteger, nullable=False),
+    Column("sell_order", BigInteger, nullable=False),
+    Column("buy_account", BigInteger, nullable=False),
+    Column("sell_account", BigInteger, nullable=False),
+    Column("buy_fee", AMOUNT, nullable=False),
+    Column("sell_fee", AMOUNT, nullable=False),
+    PrimaryKeyConstraint("symbol", "trade_id"),
+    CheckConstraint("price > 0 AND quantity > 0", name="traded"),
+    CheckConstraint("buy_fee >= 0 AND sell_fee >= 0", name="fees"),
+    Index(None, "buy_account", "symbol", "trade_id"),
+    Index(None, "sell_account", "symbol", "trade_id"),
+)
+
+transfers = Table(
+    "transfers",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("account_id", BigInteger, nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("amount", AMOUNT, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    UniqueConstraint("reference"),
+    CheckConstraint("amount > 0", name="amount"),
+)
+
+candles = Table(
+    "candles",
+    metadata,
+    Column("symbol", Text, nullable=False),
+    Column("interval", Text, nullable=False),
+    Column("open_time", BigInteger, nullable=False),
+    Column("open", AMOUNT, nullable=False),
+    Column("high", AMOUNT, nullable=False),
+    Column("low", AMOUNT, nullable=False),
+    Column("close", AMOUNT, nullable=False),
+    Column("volume", VOLUME, nullable=False),
+    Column("quote_volume", VOLUME, nullable=False),
+    Column("trades", BigInteger, nullable=False),
+    Column("taker_base", VOLUME, nullable=False),
+    Column("taker_quote", VOLUME, nullable=False),
+    Column("first_trade_id", BigInteger, nullable=False),
+    Column("last_trade_id", BigInteger, nullable=False),
+    PrimaryKeyConstraint("symbol", "interval", "open_time"),
+)
+
+
+def _single() -> Column[bool]:
+    """The primary key of a table that has exactly one row."""
+    return Column("single", Boolean, primary_key=True, server_default=text("true"))
+
+
+position = Table(
+    "position",
+    metadata,
+    _single(),
+    Column("number", BigInteger, nullable=False, comment="Up to here everything is written."),
+    Column("state_hash", HASH, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("clean_stop", BigInteger, comment="Where the gate was last closed cleanly."),
+    CheckConstraint("single", name="single"),
+)
+
+epoch = Table(
+    "epoch",
+    metadata,
+    _single(),
+    Column("number", BigInteger, nullable=False, comment="The last that an engine has taken."),
+    CheckConstraint("single", name="single"),
+)
+
+generations = Table(
+    "generations",
+    metadata,
+    Column("base", BigInteger, primary_key=True, autoincrement=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("time", BigInteger, nullable=False),
+)
+
+cluster = Table(
+    "cluster",
+    metadata,
+    _single(),
+    Column("uuid", Text, nullable=False, comment="The same stands in the Redis of the journal."),
+    CheckConstraint("single", name="single"),
+)
+
+STORED_IN: dict[type[msgspec.Struct], Table] = {
+    Account: accounts,
+    Key: keys,
+    Asset: assets,
+    Market: markets,
+    Counters: counters,
+    Order: orders,
+    Balance: balances,
+    Trade: trades,
+    Transfer: transfers,
+    Candle: candles,
+}
+
+
+def columns(kind: type[msgspec.Struct]) -> list[Column[Any]]:
+    """The columns that hold the fields of a message, in the order of its fields."""
+    return list(STORED_IN[kind].columns)[: len(kind.__struct_fields__)]

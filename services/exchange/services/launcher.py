@@ -1,0 +1,491 @@
+"""`exchange up`: a whole exchange on one machine, kept alive until it is told to stop.
+
+The launcher starts everything as processes by name, restarts what dies, and writes `run.json`, by
+which others find it.
+"""
+
+import contextlib
+import fcntl
+import http.client
+import json
+import os
+import secrets
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TypeVar
+
+import msgspec
+from rich.console import Console
+
+from exchange.services import children, embedded
+from exchange.services.admin import Admin, AdminFault
+from exchange.services.markets import default_markets
+from exchange.services.run_file import Run, default_folder, run_path, write_private, write_run
+from exchange.services.settings import Settings
+
+SERVICES = ("engine", "db-processor", "backend", "websocket")
+STOP_STAGES = (
+    (("backend", "websocket"), 3.0),
+    (("engine",), 4.5),
+    (("db-processor",), 6.5),
+    (("redis",), 7.5),
+    (("postgres",), 9.5),
+)
+"""In which order things end, and how many seconds after the signal each is killed instead."""
+
+DEATHS_MAX_BEFORE_READY = 5
+_TURN_S = 0.05
+
+# These are the launcher's to say; every other setting of the caller reaches the services.
+_OWN_SETTINGS = frozenset([
+    "database_url", "redis_url", "server_addr", "ws_stream_url", "admin_addr", "admin_url",
+    "admin_token", "master_key_file", "metrics_addr",
+])  # fmt: skip
+_SYSTEM_VARIABLES = (
+    "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
+    "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED",
+)  # fmt: skip
+
+_Note = TypeVar("_Note")
+
+
+class LauncherFault(Exception):
+    """The exchange cannot be started; the text tells a person what to do."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What `exchange up` can be told."""
+
+    data: Path
+    api_port: int = 8080
+    ws_port: int = 4000
+    redis_url: str | None = None
+    postgres_url: str | None = None
+
+
+def up(options: Options) -> None:
+    """Run until SIGTERM, SIGINT or SIGHUP. Raises LauncherFault or embedded.ServerFault."""
+    with _held(options.data) as lock:
+        launcher = Launcher(options)
+        # First, because what is left behind may sit on the very ports that are asked for.
+        launcher.end_leftovers()
+        _check_ports_and_urls(options)
+        launcher.heed_signals()
+        try:
+            launcher.start()
+            launcher.supervise()
+        except _Stopped:
+            pass
+        except OSError as fault:
+            # Such as a full disk, or a file in the folder that belongs to another user.
+            where = fault.filename or options.data
+            raise LauncherFault(f"{where} cannot be used: {fault.strerror}.") from None
+        finally:
+            launcher.stop()
+        lock.truncate(0)
+
+
+class _Stopped(Exception):
+    """Somebody wants it to end while it is still starting."""
+
+
+class Launcher:
+    """The processes of one exchange, in one folder."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._folder = options.data
+        self._logs = options.data / "logs"
+        self._children: dict[str, children.Child] = {}
+        self._stopping = False
+        self._is_recorded = True
+        self._console = Console(stderr=True, highlight=False, markup=False)
+        self._ports: dict[str, int] = {}
+        self._admin_token = ""
+        self._redis_url = options.redis_url or ""
+        self._database_url = options.postgres_url or ""
+
+    def heed_signals(self) -> None:
+        """Note a wish to stop; whatever waits looks at it often."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            # Under nohup SIGHUP is ignored, and is meant to be.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._note_signal)
+
+    def start(self) -> None:
+        """Everything in its order, until all services say that they are ready."""
+        self._logs.mkdir(mode=0o700, exist_ok=True)
+        self._choose_ports()
+        self._make_secrets()
+        self._start_servers()
+        self._migrate()
+        for name in SERVICES:
+            self._start_service(name)
+        self._await_readiness()
+        self._await_trading()
+        self._write_run()
+        self._announce()
+
+    def supervise(self) -> None:
+        """Until a signal: start again what dies, keep run.json true and the logs short."""
+        next_rotation = 0.0
+        while not self._stopping:
+            self._revive()
+            if not self._is_recorded:
+                self._record_again()
+            if time.monotonic() > next_rotation:
+                self._rotate_logs()
+                next_rotation = time.monotonic() + 1
+            time.sleep(_TURN_S)
+
+    def stop(self) -> None:
+        """First those who take orders, at last those who keep them; each in its share of time."""
+        began = time.monotonic()
+        run_path(self._folder).unlink(missing_ok=True)
+        if self._children:
+            self._say("Stopping …")
+        for names, seconds in STOP_STAGES:
+            stage = [self._children[name] for name in names if name in self._children]
+            for child in stage:
+                child.ask_to_end()
+            for child in stage:
+                child.await_end(began + seconds)
+        self._pids_path.unlink(missing_ok=True)
+        if self._children:
+            self._say("Stopped.")
+
+    # The steps of starting, in their order.
+
+    def end_leftovers(self) -> None:
+        """End what a launcher that was killed has left behind; only what is surely its own."""
+        run_path(self._folder).unlink(missing_ok=True)
+        leftovers = _read_note(self._pids_path, dict[str, tuple[int, str]], {})
+        order = [name for names, _ in STOP_STAGES for name in names]
+        for name in sorted(leftovers, key=lambda name: order.index(name) if name in order else -1):
+            pid, mark = leftovers[name]
+            if mark and children.start_mark(pid) == mark:
+                self._say(f"Ending {name} (process {pid}), left by a launcher that was killed …")
+                wish = signal.SIGINT if name == "postgres" else signal.SIGTERM
+                children.end_stranger(pid, wish, 5.0)
+
+    def _choose_ports(self) -> None:
+        """Those of last time where they are free, so that what others have noted stays true."""
+        path = self._folder / "ports.json"
+        former = _read_note(path, dict[str, int], {})
+        taken = {self._options.api_port, self._options.ws_port}
+        for name in ("postgres", "redis", "admin", *SERVICES):
+            port = embedded.free_port(former.get(name))
+            while port in taken:
+                port = embedded.free_port()
+            taken.add(port)
+            self._ports[name] = port
+        write_private(path, json.dumps(self._ports, indent=2) + "\n")
+
+    def _make_secrets(self) -> None:
+        _secret(self._folder / "master.key")
+        self._admin_token = _secret(self._folder / "admin.token")
+
+    def _start_servers(self) -> None:
+        if self._options.postgres_url is None:
+            log = self._log("postgres")
+            postgres = embedded.Postgres(
+                self._folder / "postgres", log=log, port=self._ports["postgres"]
+            )
+            self._start_server("postgres", postgres)
+            self._database_url = postgres.url
+        if self._options.redis_url is None:
+            log = self._log("redis")
+            redis = embedded.Redis(self._folder / "redis", log=log, port=self._ports["redis"])
+            self._start_server("redis", redis)
+            self._redis_url = redis.url
+
+    def _start_server(self, name: str, server: embedded.Server) -> None:
+        self._say(f"Starting {server.name} …")
+        child = children.Child(name, server.spawn, log=server.log, stop_signal=server.stop_signal)
+        self._children[name] = child
+        try:
+            server.start(while_waiting=self._raise_if_stopping)
+        finally:
+            if server.process is not None:
+                child.adopt(server.process)
+                self._record_pids()
+
+    def _migrate(self) -> None:
+        self._say("Preparing the database …")
+        log = self._log("migrations")
+        process = children.spawn(
+            [sys.executable, "-m", "exchange.postgres_db", "upgrade"],
+            log=log,
+            environment=self._environment("migrations"),
+        )
+        try:
+            while process.poll() is None:
+                self._raise_if_stopping()
+                time.sleep(_TURN_S)
+        finally:
+            children.end(process, signal.SIGTERM, 2.0)
+        if process.returncode != 0:
+            raise LauncherFault(f"The database cannot be prepared:\n{children.log_tail(log)}")
+
+    def _start_service(self, name: str) -> None:
+        log, environment = self._log(name), self._environment(name)
+        module = f"exchange.{name.replace('-', '_')}"
+
+        def start() -> subprocess.Popen[bytes]:
+            return children.spawn([sys.executable, "-m", module], log=log, environment=environment)
+
+        child = children.Child(name, start, log=log)
+        self._children[name] = child
+        child.start()
+        self._record_pids()
+
+    def _await_readiness(self) -> None:
+        self._say(f"Starting {', '.join(SERVICES)} …")
+        sentences: dict[str, str] = {}
+        waiting = list(SERVICES)
+        while waiting:
+            self._raise_if_stopping()
+            self._revive()
+            self._give_up_on_the_hopeless()
+            for name in list(waiting):
+                is_ready, sentence = _probe(self._ports[name])
+                if is_ready:
+                    waiting.remove(name)
+                elif sentence and sentence != sentences.get(name, "starting"):
+                    sentences[name] = sentence
+                    self._say(f"{name}: {sentence}")
+            time.sleep(_TURN_S)
+
+    def _await_trading(self) -> None:
+        """Ready processes need a moment more: an engine leads, a new exchange gets its markets."""
+        settings = Settings.from_environment(self._environment("backend"))
+        usual = {market.symbol for market in default_markets()[1]}
+        expected = usual if settings.create_default_markets else set()
+        admin = Admin(f"http://127.0.0.1:{self._ports['admin']}", self._admin_token)
+        said = ""
+        while not (status := _status(admin)).ready or status.markets < expected:
+            self._raise_if_stopping()
+            self._revive()
+            self._give_up_on_the_hopeless()
+            if status.sentence != said and not status.ready:
+                said = status.sentence
+                self._say(f"Waiting: {said}")
+            time.sleep(_TURN_S)
+
+    def _give_up_on_the_hopeless(self) -> None:
+        for child in self._children.values():
+            if child.deaths >= DEATHS_MAX_BEFORE_READY:
+                raise LauncherFault(
+                    f"{child.name} does not stay up. The end of {child.log}:\n"
+                    f"{children.log_tail(child.log)}"
+                )
+
+    def _announce(self) -> None:
+        options = self._options
+        data = (
+            "" if options.data == default_folder() else f" --data {shlex.quote(str(options.data))}"
+        )
+        api = f"http://127.0.0.1:{options.api_port}"
+        text = f"""
+The exchange is ready.
+
+  page      {api}/docs
+  API       {api}/api/v3
+  streams   ws://127.0.0.1:{options.ws_port}/ws
+  data      {options.data}   (logs: {self._logs})
+
+In another terminal:
+
+  exchange account create alice{data}
+  exchange deposit alice USDC 1000{data}
+  curl '{api}/api/v3/depth?symbol=SOLUSDC'
+
+Ctrl-C stops it; what it holds stays.
+"""
+        # A closed terminal is no reason to end.
+        with contextlib.suppress(OSError):
+            print(text, flush=True)
+
+    # What every step uses.
+
+    @property
+    def _pids_path(self) -> Path:
+        return self._folder / "pids.json"
+
+    def _log(self, name: str) -> Path:
+        """The log of a process that is about to start, with the last one's moved aside."""
+        log = self._logs / f"{name}.log"
+        children.rotate_log(log)
+        return log
+
+    def _environment(self, name: str) -> dict[str, str]:
+        """Nothing but what the process needs; only the backend gets secrets."""
+        passed = [
+            field.upper() for field in Settings.__struct_fields__ if field not in _OWN_SETTINGS
+        ]
+        kept = {key: os.environ[key] for key in (*_SYSTEM_VARIABLES, *passed) if key in os.environ}
+        environment = {
+            "CREATE_DEFAULT_MARKETS": "1",
+            "PUBLIC_WS_URL": f"ws://127.0.0.1:{self._options.ws_port}",
+            **kept,
+            "PYTHONUNBUFFERED": "1",
+            "DATABASE_URL": self._database_url,
+            "REDIS_URL": self._redis_url,
+        }
+        if name in SERVICES:
+            environment["METRICS_ADDR"] = f"127.0.0.1:{self._ports[name]}"
+        if name == "backend":
+            environment["SERVER_ADDR"] = f"127.0.0.1:{self._options.api_port}"
+            environment["ADMIN_ADDR"] = f"127.0.0.1:{self._ports['admin']}"
+            environment["ADMIN_TOKEN_FILE"] = str(self._folder / "admin.token")
+            environment["MASTER_KEY_FILE"] = str(self._folder / "master.key")
+        if name == "websocket":
+            environment["WS_STREAM_URL"] = f"127.0.0.1:{self._options.ws_port}"
+        return environment
+
+    def _revive(self) -> None:
+        for child in self._children.values():
+            if event := child.revive():
+                self._say(event)
+                self._is_recorded = False
+
+    def _record_again(self) -> None:
+        try:
+            self._record_pids()
+            self._write_run()
+        except OSError as fault:
+            # A full disk passes; the processes are alive meanwhile, and the next turn tries again.
+            self._say(f"run.json cannot be written: {fault.strerror}")
+            time.sleep(1)
+        else:
+            self._is_recorded = True
+
+    def _record_pids(self) -> None:
+        """For the next launcher, should this one be killed."""
+        marks = {
+            name: [child.pid, children.start_mark(child.pid)]
+            for name, child in self._children.items()
+            if child.pid is not None
+        }
+        write_private(self._pids_path, json.dumps(marks))
+
+    def _write_run(self) -> None:
+        names = ("backend", "websocket", "engine", "db-processor", "redis", "postgres")
+        write_run(
+            self._folder,
+            Run(
+                api=f"http://127.0.0.1:{self._options.api_port}",
+                ws=f"ws://127.0.0.1:{self._options.ws_port}",
+                admin=f"http://127.0.0.1:{self._ports['admin']}",
+                admin_token=self._admin_token,
+                redis_url=self._redis_url,
+                database_url=self._database_url,
+                pids={
+                    name: self._children[name].pid if name in self._children else None
+                    for name in names
+                },
+            ),
+        )
+
+    def _rotate_logs(self) -> None:
+        for log in self._logs.glob("*.log"):
+            if log.stat().st_size > children.LOG_BYTES_MAX:
+                children.rotate_log(log)
+
+    def _raise_if_stopping(self) -> None:
+        if self._stopping:
+            raise _Stopped
+
+    def _note_signal(self, *_: object) -> None:
+        self._stopping = True
+
+    def _say(self, text: str) -> None:
+        # A closed terminal is no reason to end.
+        with contextlib.suppress(OSError):
+            self._console.print(text, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[IO[str]]:
+    """Keep every other launcher out of a folder for as long as this process lives."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (folder / "lock").open("a+", encoding="utf-8")
+    except OSError as fault:
+        raise LauncherFault(f"{folder} cannot be used: {fault.strerror}.") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise LauncherFault(
+                f"{folder} is held by another `exchange up`, process {lock.read().strip()}: "
+                "stop it first, or choose another folder with --data."
+            ) from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield lock
+
+
+def _check_ports_and_urls(options: Options) -> None:
+    for option, port in (("--api-port", options.api_port), ("--ws-port", options.ws_port)):
+        if not embedded.is_free(port):
+            raise LauncherFault(f"Port {port} is taken: choose another with {option}.")
+    if options.api_port == options.ws_port:
+        raise LauncherFault("--api-port and --ws-port are the same.")
+    for option, url, schemes in (
+        ("--redis", options.redis_url, ("redis", "rediss")),
+        ("--postgres", options.postgres_url, ("postgres", "postgresql")),
+    ):
+        if url is not None and url.partition("://")[0] not in schemes:
+            raise LauncherFault(f"{option} must begin with {schemes[0]}://")
+
+
+def _secret(path: Path) -> str:
+    """32 random bytes in hex that are made once and stay."""
+    if not path.exists():
+        write_private(path, secrets.token_hex(32) + "\n")
+    return path.read_text(encoding="ascii").strip()
+
+
+def _read_note(path: Path, kind: type[_Note], otherwise: _Note) -> _Note:
+    """What was noted last time; an unreadable note is no note."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, ValueError):
+        return otherwise
+
+
+def _probe(port: int) -> tuple[bool, str]:
+    """Whether a service says that it is ready, and its sentence; "" where nobody answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("GET", "/ready")
+        answer = connection.getresponse()
+        return answer.status == 200, answer.read(1000).decode(errors="replace").strip()
+    except (OSError, http.client.HTTPException):
+        return False, ""
+    finally:
+        connection.close()
+
+
+class _Status(msgspec.Struct, frozen=True):
+    ready: bool
+    sentence: str
+    markets: set[str]
+
+
+def _status(admin: Admin) -> _Status:
+    """What the whole exchange says of itself."""
+    try:
+        answer = admin.get("status")
+    except AdminFault as fault:
+        return _Status(ready=False, sentence=str(fault), markets=set())
+    symbols = {market["symbol"] for market in answer["markets"]}
+    return _Status(ready=answer["ready"], sentence=answer["sentence"], markets=symbols)

@@ -1,0 +1,227 @@
+"""The operator's API: what it does is journalled, what it refuses it explains."""
+
+import base64
+import time
+import uuid
+from urllib.parse import quote
+
+import pytest
+from backend.api_client import Trader, send
+from backend.conftest import RunningBackend
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+
+def new_name() -> str:
+    return f"account-{uuid.uuid4().hex[:12]}"
+
+
+def test_an_account_is_created_once(backend: RunningBackend) -> None:
+    name = new_name()
+
+    first, second = (backend.admin("POST", "accounts", name=name) for _ in range(2))
+
+    assert first.body == {"accountId": first.body["accountId"], "name": name}
+    assert (second.status, second.body) == (
+        409,
+        {"error": f"The account {name} exists already."},
+    )
+
+
+def test_an_hmac_key_signs_and_its_secret_is_not_stored(backend: RunningBackend) -> None:
+    name = new_name()
+    account = backend.admin("POST", "accounts", name=name).body["accountId"]
+
+    key = backend.key(name, kind="hmac")
+
+    assert key["accountId"] == account
+    assert len(key["apiKey"]) == len(key["secretKey"]) == 64
+    assert (
+        Trader(backend.api, key["apiKey"], key["secretKey"]).call("GET", "account").body["uid"]
+        == account
+    )
+    assert key["secretKey"] not in backend.logs()
+
+
+def test_an_ed25519_key_signs_with_its_private_half(backend: RunningBackend) -> None:
+    name = new_name()
+    backend.admin("POST", "accounts", name=name)
+    private = Ed25519PrivateKey.generate()
+    pem = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+    key = backend.key(name, kind="ed25519", publicKey=pem.decode())
+
+    assert key["secretKey"] is None
+    text = f"timestamp={time.time_ns() // 1_000_000}"
+    signature = quote(base64.b64encode(private.sign(text.encode())).decode(), safe="")
+    trader = Trader(backend.api, key["apiKey"])
+    assert trader.raw("GET", f"/api/v3/account?{text}&signature={signature}").status == 200
+    wrong = quote(base64.b64encode(private.sign(b"else")).decode(), safe="")
+    assert trader.raw("GET", f"/api/v3/account?{text}&signature={wrong}").body["code"] == -1022
+
+
+def test_a_revoked_key_is_worthless_at_once(backend: RunningBackend) -> None:
+    trader = backend.trader(USDC="1000")
+    assert trader.order("BUY", "1", "10").status == 200
+
+    revoked = backend.admin("DELETE", f"keys/{trader.api_key}")
+
+    assert (revoked.status, revoked.body) == (200, {})
+    assert trader.order("BUY", "1", "10").error[:2] == (401, -2015)
+    again = backend.admin("DELETE", f"keys/{trader.api_key}")
+    assert again.status == 404
+
+
+def test_the_same_deposit_is_credited_once(backend: RunningBackend) -> None:
+    name, reference = new_name(), uuid.uuid4().hex
+    account = backend.admin("POST", "accounts", name=name).body["accountId"]
+    wish = {"account": name, "asset": "USDC", "amount": "12.5", "reference": reference}
+
+    first, second = (backend.admin("POST", "deposits", **wish) for _ in range(2))
+
+    assert first.body == {
+        "accountId": account,
+        "asset": "USDC",
+        "amount": "12.50000000",
+        "reference": reference,
+        "repeated": False,
+    }
+    assert second.body == {**first.body, "repeated": True}
+    other = backend.admin("POST", "deposits", **{**wish, "amount": "13"})
+    assert other.status == 409
+
+
+def test_only_what_is_free_can_be_withdrawn(backend: RunningBackend) -> None:
+    name = new_name()
+    backend.admin("POST", "accounts", name=name)
+    backend.deposit(name, "USDC", "10")
+
+    def withdraw(amount: str) -> int:
+        return backend.admin(
+            "POST",
+            "withdrawals",
+            account=name,
+            asset="USDC",
+            amount=amount,
+            reference=uuid.uuid4().hex,
+        ).status
+
+    assert [withdraw("4"), withdraw("7"), withdraw("6")] == [200, 400, 200]
+
+
+def test_a_new_market_can_be_traded_at_once(backend: RunningBackend) -> None:
+    assert backend.admin("POST", "assets", asset="DOGE", decimals=8).status == 200
+    assert backend.admin("POST", "assets", asset="DOGE", decimals=8).status == 409
+    wish = {"symbol": "DOGEUSDT", "base": "DOGE", "quote": "USDT", "tick": "0.00001", "lot": "1"}
+
+    assert backend.admin("POST", "markets", **wish).body == {"symbol": "DOGEUSDT"}
+
+    assert backend.admin("POST", "markets", **wish).status == 409
+    trader = backend.trader(USDT="1000")
+    answer = trader.order("BUY", "100", "0.12345", symbol="DOGEUSDT")
+    assert (answer.status, answer.body["price"]) == (200, "0.12345000")
+
+
+def test_a_market_can_be_halted_and_resumed(backend: RunningBackend) -> None:
+    trader = backend.trader(BTC="1")
+
+    def sell() -> int:
+        answer = trader.order("SELL", "0.1", "90000", symbol="BTCUSDT")
+        return int(answer.body.get("code", 0))
+
+    assert sell() == 0
+    assert backend.admin("POST", "markets/BTCUSDT/mode", mode="CANCEL_ONLY").status == 200
+    assert sell() == -2010
+    assert trader.call("DELETE", "openOrders", symbol="BTCUSDT").status == 200
+    backend.admin("POST", "markets/BTCUSDT/mode", mode="HALTED")
+    status = trader.get("exchangeInfo", symbol="BTCUSDT").body["symbols"][0]["status"]
+    assert status == "HALT"
+    backend.admin("POST", "markets/BTCUSDT/mode", mode="RUNNING")
+    assert sell() == 0
+
+
+def test_the_status_tells_positions_and_markets(backend: RunningBackend) -> None:
+    status = backend.admin("GET", "status").body
+
+    assert (status["ready"], status["gate"], status["epoch"]) == (True, "open", 1)
+    assert status["positions"]["journal"] == status["positions"]["engine"] > 0
+    assert {"symbol": "SOLUSDC", "mode": "RUNNING"} in status["markets"]
+    assert status["accounts"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "accounts", {"name": "a b"}, 400),
+        ("POST", "accounts", {"name": "x" * 33}, 400),
+        ("POST", "accounts", {"name": 7}, 400),
+        ("POST", "accounts", {"name": "a", "other": 1}, 400),
+        ("POST", "accounts/nobody/keys", {"kind": "hmac"}, 404),
+        ("POST", "accounts/nobody/keys", {"kind": "rsa"}, 400),
+        ("DELETE", "keys/nothing", {}, 404),
+        ("POST", "deposits", {"account": "nobody", "asset": "USDC", "amount": "1"}, 400),
+        (
+            "POST", "deposits",
+            {"account": "nobody", "asset": "USDC", "amount": "1", "reference": "r"}, 404,
+        ),
+        ("POST", "markets/NOSUCH/mode", {"mode": "HALTED"}, 404),
+        ("POST", "markets/SOLUSDC/mode", {"mode": "OFF"}, 400),
+        ("POST", "assets", {"asset": "X", "decimals": 19}, 400),
+        ("POST", "assets", {"asset": "x", "decimals": 8}, 400),
+        (
+            "POST", "markets",
+            {"symbol": "SOLX", "base": "SOL", "quote": "NONE", "tick": "1", "lot": "1"}, 404,
+        ),
+        (
+            "POST", "markets",
+            {"symbol": "SOLBTC", "base": "SOL", "quote": "BTC", "tick": "0.00000001", "lot": "0.1"},
+            400,
+        ),
+        ("GET", "nothing", {}, 404),
+        ("PUT", "accounts", {"name": "a"}, 405),
+    ],
+)  # fmt: skip
+def test_a_bad_wish_is_explained_in_a_sentence(
+    backend: RunningBackend, method: str, path: str, body: dict[str, object], status: int
+) -> None:
+    answer = backend.admin(method, path, **body)
+
+    assert answer.status == status, answer
+    assert answer.body.keys() == {"error"}
+    assert answer.body["error"].endswith(".")
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "1e3", "NaN", "0.123456789", "", "1" * 21, "٣"])
+def test_an_amount_is_a_positive_plain_decimal(backend: RunningBackend, amount: str) -> None:
+    name = new_name()
+    backend.admin("POST", "accounts", name=name)
+
+    answer = backend.admin(
+        "POST", "deposits", account=name, asset="USDC", amount=amount, reference=uuid.uuid4().hex
+    )
+
+    assert answer.status == 400
+
+
+@pytest.mark.parametrize("token", ["", "Bearer ", "Bearer wrong", "Basic abc", "Bearer é"])
+def test_nobody_gets_in_without_the_token(backend: RunningBackend, token: str) -> None:
+    headers = {"Authorization": token} if token else {}
+
+    answer = send(
+        backend.admin_url, "POST", "/admin/accounts", body='{"name": "thief"}', headers=headers
+    )
+
+    assert (answer.status, answer.body) == (401, {"error": "The admin token is missing or wrong."})
+
+
+def test_the_public_port_knows_nothing_of_the_admin_api(backend: RunningBackend) -> None:
+    answer = send(
+        backend.api,
+        "GET",
+        "/admin/status",
+        headers={"Authorization": f"Bearer {backend.token}"},
+    )
+
+    assert answer.status == 404

@@ -1,0 +1,204 @@
+"""The writer: all of a batch or nothing of it, once, and never what cannot be true."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import msgspec
+import pytest
+from postgres_db.examples import (
+    ACCOUNTS,
+    BALANCES,
+    COUNTERS,
+    HUGE,
+    TRANSFERS,
+    frame,
+    order,
+    outcome,
+    trade,
+)
+
+from exchange.db_processor.writer import PositionMoved, write
+from exchange.postgres_db import epochs
+from exchange.postgres_db.connection import connected
+from exchange.postgres_db.snapshot import Position, open_snapshot
+from exchange.services.candles import STORED, fold_trades
+from exchange.services.messages import Balance, Level, Opened, OrderStatus, Row, Side
+from exchange.services.process import WorldFailed
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    async with connected(database_url, application_name="test") as connection:
+        yield connection
+
+
+def balance(free: int) -> Balance:
+    return Balance(account=1, asset="SOL", free=free, locked=0)
+
+
+async def number(connection: asyncpg.Connection) -> int:
+    return int(await connection.fetchval("SELECT number FROM position"))
+
+
+async def test_the_position_is_that_of_the_last_frame(connection: asyncpg.Connection) -> None:
+    position = await write(
+        connection, [frame(0, outcome(1), outcome(2)), frame(2, outcome(3), state_hash=5)]
+    )
+
+    assert position == Position(3, 5, 3)
+    found = await connection.fetchrow("SELECT number, state_hash, epoch, time FROM position")
+    assert tuple(found) == (3, 5, 3, 20)
+
+
+async def test_the_last_state_of_each_thing_counts(connection: asyncpg.Connection) -> None:
+    await write(connection, [frame(0, outcome(1, balance(5)))])
+    await write(connection, [frame(1, outcome(2, balance(6), balance(7)), outcome(3, balance(8)))])
+
+    assert [tuple(row) for row in await connection.fetch("SELECT * FROM balances")] == [
+        (1, "SOL", 8, 0)
+    ]
+
+
+async def test_an_order_keeps_the_number_of_the_command_that_created_it(
+    connection: asyncpg.Connection,
+) -> None:
+    resting = order(1)
+    await write(connection, [frame(0, outcome(1, resting), outcome(2, order(2)))])
+    filled = msgspec.structs.replace(resting, filled=HUGE, locked=0, status=OrderStatus.FILLED)
+    await write(connection, [frame(2, outcome(3, filled), outcome(4, order(3), filled))])
+
+    found = await connection.fetch(
+        "SELECT order_id, number, filled, status FROM orders ORDER BY order_id"
+    )
+    assert [tuple(row) for row in found] == [
+        (1, 1, HUGE, "FILLED"),
+        (2, 2, 0, "NEW"),
+        (3, 4, 0, "NEW"),
+    ]
+
+
+async def test_trades_are_copied_with_any_text(
+    connection: asyncpg.Connection, database_url: str
+) -> None:
+    trades = [trade(1, symbol="TAB\tNEW\nLINE\\N"), trade(2)]
+
+    await write(connection, [frame(0, outcome(1, *trades))])
+
+    found = await connection.fetch("SELECT symbol, sell_fee FROM trades ORDER BY trade_id")
+    assert [tuple(row) for row in found] == [(one.symbol, HUGE) for one in trades]
+
+
+async def test_candles_of_many_batches_are_those_of_all_trades(
+    connection: asyncpg.Connection, database_url: str
+) -> None:
+    minute = 60_000_000
+    # The clock steps back between the batches, so open and close have to go by trade id.
+    times = [minute, 5, minute + 1, 7, 3_600 * 10**6, 86_400 * 10**6, 9]
+    trades = [trade(id, time=at, price=id * 7 % 5 + 1) for id, at in enumerate(times, 1)]
+
+    for previous, batch in enumerate((trades[3:5], trades[:3], trades[5:])):
+        await write(connection, [frame(previous, outcome(previous + 1, *batch))])
+
+    async with open_snapshot(database_url, application_name="test") as loaded:
+        for interval in STORED:
+            assert await loaded.candles(interval, 0) == fold_trades(trades, interval)
+
+
+async def test_frames_that_do_not_follow_are_not_written(connection: asyncpg.Connection) -> None:
+    await write(connection, [frame(0, outcome(1, balance(5)))])
+
+    with pytest.raises(PositionMoved, match="Postgres is at 1, the next outcome follows 2"):
+        await write(connection, [frame(2, outcome(3, balance(6)))])
+    with pytest.raises(PositionMoved):
+        await write(connection, [frame(0, outcome(1, balance(6)))])
+
+    assert await number(connection) == 1
+    assert await connection.fetchval("SELECT free FROM balances") == 5
+
+
+async def test_of_two_writers_one_writes(connection: asyncpg.Connection, database_url: str) -> None:
+    async with connected(database_url, application_name="other") as other:
+        done = await asyncio.gather(
+            write(connection, [frame(0, outcome(1, *TRANSFERS))]),
+            write(other, [frame(0, outcome(1, *TRANSFERS))]),
+            return_exceptions=True,
+        )
+
+    assert [type(one) for one in done if isinstance(one, Exception)] == [PositionMoved]
+    assert await number(connection) == 1
+
+
+async def test_a_zombie_cannot_keep_the_position(
+    connection: asyncpg.Connection, database_url: str
+) -> None:
+    async with connected(database_url, application_name="zombie", transaction_idle_s=1) as zombie:
+        await zombie.execute("BEGIN")
+        await zombie.execute("UPDATE position SET number = 1")
+
+        # The lock time-out is longer than the zombie's idle time, so this waits and goes on.
+        await write(connection, [frame(0, outcome(1))])
+
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+            await zombie.execute("COMMIT")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [Balance(account=1, asset="SOL", free=-1, locked=0)],
+        [Balance(account=1, asset="SOL", free=0, locked=-1)],
+        [order(1, quantity=5, filled=6)],
+        [trade(1), trade(1)],
+        [TRANSFERS[0], msgspec.structs.replace(TRANSFERS[1], reference=TRANSFERS[0].reference)],
+        [ACCOUNTS[1], msgspec.structs.replace(ACCOUNTS[1], id=2)],
+        [msgspec.structs.replace(COUNTERS, last_price=HUGE + 1)],
+    ],
+    ids=["free", "locked", "filled", "trade id", "reference", "name", "size"],
+)
+async def test_what_cannot_be_true_stops_us_and_leaves_nothing(
+    connection: asyncpg.Connection, rows: list[Row]
+) -> None:
+    with pytest.raises(AssertionError, match="Postgres refused what was written"):
+        await write(connection, [frame(0, outcome(1, BALANCES[1], *rows))])
+
+    assert await number(connection) == 0
+    assert await connection.fetchval("SELECT count(*) FROM balances") == 0
+
+
+async def test_levels_are_not_written(connection: asyncpg.Connection) -> None:
+    level = Level(symbol="SOLUSDC", side=Side.BUY, price=1, quantity=HUGE)
+
+    await write(connection, [frame(0, outcome(1, level))])
+
+    assert await number(connection) == 1
+
+
+async def test_a_generation_is_recorded(connection: asyncpg.Connection) -> None:
+    base = 2**20
+    opened = outcome(base, COUNTERS, result=Opened(epoch=3, base=base))
+
+    await write(connection, [frame(0, opened)])
+
+    found = await connection.fetch("SELECT base, epoch, time FROM generations")
+    assert [tuple(row) for row in found] == [(base, 3, base)]
+    assert await number(connection) == base
+
+
+async def test_a_clean_stop_holds_until_something_follows_it(
+    connection: asyncpg.Connection, database_url: str
+) -> None:
+    await epochs.note_clean_stop(database_url, 2)
+
+    await write(connection, [frame(0, outcome(1), outcome(2))])
+    assert await epochs.clean_stop(database_url) == 2
+
+    await write(connection, [frame(2, outcome(3))])
+    assert await epochs.clean_stop(database_url) is None
+
+
+async def test_a_lost_connection_is_the_world(connection: asyncpg.Connection) -> None:
+    connection.terminate()
+
+    with pytest.raises(WorldFailed):
+        await write(connection, [frame(0, outcome(1))])

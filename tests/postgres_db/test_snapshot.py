@@ -1,0 +1,196 @@
+"""A snapshot: what outcomes said is what is loaded, field by field, at one position."""
+
+import time
+
+import msgspec
+import pytest
+from postgres_db.examples import (
+    ACCOUNTS,
+    ASSETS,
+    BALANCES,
+    COUNTERS,
+    HUGE,
+    KEYS,
+    MARKET,
+    TRANSFERS,
+    frame,
+    order,
+    outcome,
+    trade,
+)
+
+from exchange.db_processor.writer import write
+from exchange.postgres_db import snapshot
+from exchange.postgres_db.connection import connected
+from exchange.postgres_db.schema import SchemaTooOld
+from exchange.postgres_db.snapshot import REQUEST_AGE_MAX, Position, open_snapshot
+from exchange.postgres_db.tables import STORED_IN, columns
+from exchange.services.candles import Interval, fold_trades
+from exchange.services.messages import Level, Order, OrderStatus, OutcomeFrame, Row, Side
+from exchange.services.process import WorldFailed
+
+
+async def write_frames(url: str, *frames: OutcomeFrame) -> None:
+    async with connected(url, application_name="test") as connection:
+        await write(connection, frames)
+
+
+async def write_rows(url: str, *rows: Row) -> None:
+    await write_frames(url, frame(0, outcome(1, *rows)))
+
+
+@pytest.mark.parametrize("kind", STORED_IN, ids=lambda kind: kind.__name__)
+def test_every_field_has_its_column(kind: type[msgspec.Struct]) -> None:
+    renamed = {"id": f"{kind.__name__.lower()}_id", "account": "account_id"}
+    if kind.__name__ == "Asset":
+        renamed["name"] = "asset"
+
+    names = [column.name for column in columns(kind)]
+
+    assert names == [renamed.get(field, field) for field in kind.__struct_fields__]
+
+
+async def test_a_new_exchange_is_empty_but_for_its_own_account(database_url: str) -> None:
+    async with open_snapshot(database_url, application_name="test") as loaded:
+        assert loaded.position == Position(0, 0, 0)
+        assert await loaded.control_rows() == ACCOUNTS[:1]
+        assert await loaded.balances() == []
+        assert await loaded.levels() == []
+
+
+async def test_control_rows_come_back_as_they_were_written(database_url: str) -> None:
+    rows: list[Row] = [*ASSETS, MARKET, COUNTERS, *ACCOUNTS, *KEYS]
+    await write_rows(database_url, *reversed(rows))
+
+    async with open_snapshot(database_url, application_name="test") as loaded:
+        assert await loaded.control_rows() == rows
+        assert loaded.position == Position(1, 2**64 - 1, 3)
+
+
+async def test_balances_and_transfers_come_back(database_url: str) -> None:
+    await write_rows(database_url, *BALANCES, *TRANSFERS)
+
+    async with open_snapshot(database_url, application_name="test") as loaded:
+        assert await loaded.balances() == BALANCES
+        assert await loaded.transfers_by_reference() == TRANSFERS
+
+
+async def test_open_orders_come_back_by_market_and_queue(database_url: str) -> None:
+    wanted = [
+        order(9, symbol="BTCUSDT", queue=1),
+        order(3, symbol="SOLUSDC", queue=4, filled=7, status=OrderStatus.PARTIALLY_FILLED),
+        order(2, symbol="SOLUSDC", queue=5, request=bytes(range(32)), deadline=99),
+    ]
+    closed = [
+        order(4, filled=HUGE, status=OrderStatus.FILLED),
+        order(5, status=OrderStatus.CANCELED),
+        order(6, status=OrderStatus.EXPIRED),
+    ]
+    await write_rows(database_url, *closed, *reversed(wanted))
+
+    async with open_snapshot(database_url, application_name="test") as loaded:
+        assert await loaded.open_orders() == wanted
+
+
+async def test_levels_are_the_open_quantity_by_price(database_url: str) -> None:
+    await write_rows(
+        database_url,
+        order(1, price=HUGE, quantity=HUGE),
+        order(2, price=HUGE, quantity=HUGE, filled=1, status=OrderStatus.PARTIALLY_FILLED),
+        order(3, price=7, quantity=5),
+        order(4, price=8, quantity=6, side=Side.SELL),
+        order(5, price=7, quantity=9, status=OrderStatus.CANCELED),
+    )
+
+    async with open_snapshot(database_url, application_name="test") as loaded:
+        assert await loaded.levels() == [
+            Level(symbol="SOLUSDC", side=Side.BUY, price=7, quantity=5),
+            # Two of the largest amounts are more than a column holds, and still exact.
+            Level(symbol="SOLUSDC", side=Side.BUY, price=HUGE, quantity=2 * HUGE - 1),
+            Level(symbol="SOLUSDC", side=Side.SELL, price=8, quantity=6),
+        ]
+
+
+async def test_recent_trades_are_the_newest_of_each_market(database_url: str) -> None:
+    other = msgspec.structs.replace(MARKET, symbol="BTCUSDT")
+    trades = [trade(id, price=HUGE - id) for id in range(1, 6)]
+    elsewhere = [trade(id, symbol="BTCUSDT") for id in range(1, 3)]
+    await write_rows(database_url, MARKET, other, *trades, *elsewhere)
+
+    async with open_snapshot(database_url, application_name="test") as loaded:
+        assert await loaded.recent_trades(3) == [*elsewhere, *trades[2:]]
+
+
+async def test_candles_come_back_since_a_time(database_url: str) -> None:
+    trades = [trade(id, time=id * 60_000_000, price=id) for id in range(1, 6)]
+    await write_rows(database_url, *trades)
+
+    async with open_snapshot(database_url, application_name="test") as loaded:
+        found = await loaded.candles(Interval.MINUTE_1, 3 * 60_000_000)
+
+    assert found == fold_trades(trades[2:], Interval.MINUTE_1)
+
+
+async def test_requests_are_recent_until_their_deadline(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "_REQUESTS_AT_ONCE", 3)
+    now = 10**15
+
+    def placed(id: int, *, age: int, deadline: int, signed: bool = True) -> Order:
+        request = bytes([id]) if signed else None
+        return order(id, created=now - age, request=request, deadline=deadline)
+
+    orders = [
+        placed(1, age=REQUEST_AGE_MAX + 1, deadline=now),
+        placed(2, age=REQUEST_AGE_MAX + 1, deadline=now - 1),
+        placed(3, age=REQUEST_AGE_MAX - 1, deadline=now),
+        placed(4, age=6, deadline=now - 1),
+        placed(5, age=5, deadline=now + 10, signed=False),
+        *(placed(id, age=0, deadline=now + id) for id in range(6, 11)),
+    ]
+    outcomes = [
+        outcome(number, MARKET, row, request=row.request) for number, row in enumerate(orders, 1)
+    ]
+    later = outcome(11, msgspec.structs.replace(orders[-1], status=OrderStatus.CANCELED))
+    await write_frames(database_url, frame(0, *outcomes), frame(10, later))
+
+    async with open_snapshot(database_url, application_name="test") as loaded:
+        found = await loaded.recent_requests(now)
+
+    recent = [*range(10, 5, -1), 3]
+    assert found == [(bytes([id]), orders[id - 1].deadline, id) for id in recent]
+
+
+async def test_what_is_written_later_is_not_seen(database_url: str) -> None:
+    await write_rows(database_url, BALANCES[0])
+
+    async with open_snapshot(database_url, application_name="test") as loaded:
+        await write_frames(database_url, frame(1, outcome(2, BALANCES[1])))
+
+        assert await loaded.balances() == BALANCES[:1]
+        assert loaded.position.number == 1
+
+
+async def test_a_schema_that_is_too_old_is_waited_for(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "WAIT_S", 0.2)
+
+    with pytest.raises(SchemaTooOld):
+        async with open_snapshot(empty_database_url, application_name="test"):
+            pass
+
+
+async def test_a_missing_postgres_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    monkeypatch.setattr(snapshot, "WAIT_S", 0.2)
+    began = time.monotonic()
+
+    with pytest.raises(WorldFailed):
+        async with open_snapshot(
+            f"postgresql://exchange@127.0.0.1:{unused_tcp_port}/x", application_name="test"
+        ):
+            pass
+    assert time.monotonic() - began > 0.2

@@ -1,0 +1,237 @@
+"""The command line without an exchange: help, wrong use, and what it says when nobody is there."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+from exchange.services import cli
+from exchange.services.embedded import free_port
+from exchange.services.run_file import Run, default_folder, write_run
+
+COMMANDS = [
+    "up", "account create", "key create", "key revoke", "deposit", "withdraw", "market add",
+    "market halt", "market resume", "market cancel-only", "asset add", "status", "run",
+    "db upgrade", "bench",
+]  # fmt: skip
+
+
+def exchange(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("ADMIN_")}
+    return subprocess.run(
+        [sys.executable, "-c", "from exchange.services.cli import main; main()", *arguments],
+        env={**inherited, "COLUMNS": "100", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """Its one sentence, if it was refused as it should."""
+    assert done.returncode == 1, (done.stdout, done.stderr)
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+def run_file(folder: Path, port: int) -> None:
+    address = f"http://127.0.0.1:{port}"
+    write_run(
+        folder,
+        Run(
+            api=address, ws=address, admin=address, admin_token="token",
+            redis_url="redis://127.0.0.1:1", database_url="postgresql://exchange@127.0.0.1:1/none",
+            pids={},
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    done = exchange(*command.split(), "--help")
+
+    assert done.returncode == 0
+    assert f"exchange {command}" in " ".join(done.stdout.partition("Example:")[2].split())
+
+
+def test_every_command_is_listed_above() -> None:
+    found = [
+        f"{command.name or command.callback.__name__}"
+        for command in cli.app.registered_commands
+        if command.callback
+    ]
+    for group in cli.app.registered_groups:
+        assert group.typer_instance is not None
+        found += [
+            f"{group.name} {command.name}" for command in group.typer_instance.registered_commands
+        ]
+
+    assert sorted(found) == sorted(COMMANDS)
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert exchange("--version").stdout == "exchange 0.1.0\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["up", "--api-port", "0"],
+        ["up", "--api-port", "65536"],
+        ["up", "--ws-port", "many"],
+        ["account", "create"],
+        ["key", "create", "alice", "--type", "rsa"],
+        ["deposit", "alice", "USDC"],
+        ["deposit", "alice", "USDC", "-5"],
+        ["market", "add", "SOLUSDC", "--base", "SOL"],
+        ["asset", "add", "DOGE", "--decimals", "19"],
+        ["run", "postgres"],
+    ],
+)
+def test_wrong_use_is_exit_code_2(arguments: list[str]) -> None:
+    done = exchange(*arguments)
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+
+
+class TestWithoutAnExchange:
+    def test_a_folder_where_nothing_runs_is_named(self, tmp_path: Path) -> None:
+        done = exchange("status", "--data", str(tmp_path))
+
+        assert f"No exchange runs in {tmp_path}" in refused(done)
+
+    def test_the_default_folder_is_the_users(self, tmp_path: Path) -> None:
+        done = exchange("status", "--json", XDG_DATA_HOME=str(tmp_path))
+
+        assert f"No exchange runs in {tmp_path}/exchange" in refused(done)
+
+    def test_a_broken_run_file_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "run.json").write_text("{", encoding="ascii")
+
+        assert "run.json cannot be read" in refused(exchange("status", "--data", str(tmp_path)))
+        done = exchange("db", "upgrade", "--data", str(tmp_path))
+        assert "cannot be read" in refused(done)
+
+    def test_an_address_without_a_token_is_refused(self) -> None:
+        done = exchange("status", ADMIN_URL="http://127.0.0.1:1")
+
+        assert "neither ADMIN_TOKEN nor ADMIN_TOKEN_FILE" in refused(done)
+
+    def test_an_address_where_nobody_answers_is_named(self) -> None:
+        url = f"http://127.0.0.1:{free_port()}"
+
+        done = exchange("status", ADMIN_URL=url, ADMIN_TOKEN="x")
+
+        assert f"{url} cannot be reached" in refused(done)
+
+    def test_an_address_that_is_none_is_refused(self) -> None:
+        for url in ("nonsense", "ftp:/x", "http://", "http://127.0.0.1:many"):
+            refused(exchange("status", ADMIN_URL=url, ADMIN_TOKEN="x"))
+
+    def test_a_run_file_that_a_killed_launcher_left_is_explained(self, tmp_path: Path) -> None:
+        run_file(tmp_path, free_port())
+
+        done = exchange("deposit", "alice", "USDC", "5", "--data", str(tmp_path), "--json")
+
+        assert "cannot be reached" in refused(done)
+
+    def test_the_database_to_upgrade_must_be_named(self, tmp_path: Path) -> None:
+        done = exchange("db", "upgrade", XDG_DATA_HOME=str(tmp_path))
+
+        assert "set DATABASE_URL" in refused(done)
+
+
+class TestWithAStrangeServer:
+    """Something answers on the admin port, but not as the admin API does."""
+
+    @pytest.fixture
+    def strange(self, request: pytest.FixtureRequest) -> Iterator[str]:
+        answer: bytes = request.param
+        with socket.create_server(("127.0.0.1", 0)) as server:
+
+            def serve() -> None:
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+            thread.join()
+
+    @pytest.mark.parametrize(
+        "strange",
+        [
+            b"",
+            b"SSH-2.0-OpenSSH\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{}",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes",
+            b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\n{}",
+        ],
+        indirect=True,
+    )
+    def test_a_deposit_without_an_answer_says_how_to_make_sure(self, strange: str) -> None:
+        done = exchange("deposit", "alice", "USDC", "5", ADMIN_URL=strange, ADMIN_TOKEN="x")
+
+        sentence = refused(done)
+        assert "repeat it with --reference " in sentence
+        assert len(sentence.split()[-1]) == 32
+
+    @pytest.mark.parametrize(
+        "strange",
+        [b'HTTP/1.1 409 No\r\nContent-Length: 39\r\n\r\n{"error": "The name alice exists now."}'],
+        indirect=True,
+    )
+    def test_a_refusal_is_shown_as_it_is(self, strange: str) -> None:
+        done = exchange("account", "create", "alice", ADMIN_URL=strange, ADMIN_TOKEN="x")
+
+        assert refused(done) == "The name alice exists now.\n"
+
+
+class TestBecoming:
+    """Commands that start a part replace themselves by it."""
+
+    def test_a_service_takes_its_settings_from_the_environment(self) -> None:
+        done = exchange("run", "engine", METRICS_ADDR="nonsense")
+
+        assert done.returncode == 1
+        assert "METRICS_ADDR must be host:port" in done.stderr
+
+    def test_a_service_joins_the_exchange_of_a_folder(self, tmp_path: Path) -> None:
+        done = exchange("run", "engine", "--data", str(tmp_path))
+
+        assert f"No exchange runs in {tmp_path}" in refused(done)
+
+    def test_the_database_is_upgraded_twice(self, empty_database_url: str) -> None:
+        for _ in range(2):
+            done = exchange("db", "upgrade", DATABASE_URL=empty_database_url)
+            assert done.returncode == 0, done.stderr
+
+
+def test_an_ed25519_pair_is_one() -> None:
+    private, public = cli.ed25519_pair()
+
+    message = b"signed"
+    signature = load_pem_private_key(private.encode(), None).sign(message)  # type: ignore[call-arg,union-attr]
+    load_pem_public_key(public.encode()).verify(signature, message)  # type: ignore[call-arg,union-attr]
+
+
+def test_the_default_folder_honours_the_desktop_standard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", "/elsewhere")
+    assert default_folder() == Path("/elsewhere/exchange")
+    monkeypatch.setenv("XDG_DATA_HOME", "")
+    monkeypatch.setenv("HOME", "/home/alice")
+    assert default_folder() == Path("/home/alice/.local/share/exchange")

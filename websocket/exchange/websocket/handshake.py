@@ -1,0 +1,56 @@
+"""What the address of a socket asks for."""
+
+from collections.abc import Iterator
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+
+from exchange.websocket.streams import Form
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """The form of what is sent, and the stream names to begin with, known to us or not."""
+
+    form: Form
+    names: tuple[str, ...] = ()
+
+
+class NotFound(Exception):
+    """There is nothing at that path; the text says what there is."""
+
+
+class BadRequest(Exception):
+    """The query cannot be understood; the text says why."""
+
+
+def parse_target(target: str) -> Opening:
+    """`/ws`, `/ws/<name>[/<name>...]`, `/stream`, `/stream?streams=<name>[/<name>...]`.
+
+    Repeated slashes are one: clients join base addresses and paths carelessly. `timeUnit` may
+    stand in the query of each. Raises NotFound and BadRequest.
+    """
+    path, _, query = target.partition("?")
+    parts = list(_names(unquote(path)))
+    values = dict(parse_qsl(query))
+    time_unit = _time_unit(values.get("timeUnit", "MILLISECOND"))
+    match parts:
+        case ["ws", *names]:
+            return Opening(form=Form(time_unit=time_unit), names=tuple(names))
+        case ["stream"]:
+            names = list(_names(values.get("streams", "")))
+            return Opening(form=Form(combined=True, time_unit=time_unit), names=tuple(names))
+    raise NotFound("Streams are at /ws/<name> and /stream?streams=<name>.")
+
+
+def _names(text: str) -> Iterator[str]:
+    return (part for part in text.split("/") if part)
+
+
+def _time_unit(value: str) -> int:
+    try:
+        return _TIME_UNITS[value.upper()]
+    except KeyError:
+        raise BadRequest("timeUnit must be MILLISECOND or MICROSECOND.") from None
+
+
+_TIME_UNITS = {"MILLISECOND": 1_000, "MICROSECOND": 1}

@@ -1,0 +1,98 @@
+"""The public API as one ASGI application: orders first, FastAPI for everything else."""
+
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from fastapi_swagger import patch_fastapi
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from exchange.backend import errors
+from exchange.backend.endpoints import Endpoint
+from exchange.backend.responder import Responder
+from exchange.backend.routes import account, market, orders
+from exchange.backend.state import Current
+from exchange.backend.weights import Weights
+
+ENDPOINTS = (*market.ENDPOINTS, *orders.ENDPOINTS, *account.ENDPOINTS)
+HOT = frozenset({("POST", "/api/v3/order"), ("DELETE", "/api/v3/order")})
+
+
+class Application:
+    """Placing and cancelling go past FastAPI, which knows them for the documentation only."""
+
+    def __init__(self, current: Current) -> None:
+        self._responder = Responder(current, Weights())
+        self._hot = {
+            (endpoint.method, endpoint.path): endpoint
+            for endpoint in ENDPOINTS
+            if (endpoint.method, endpoint.path) in HOT
+        }
+        self._rest: ASGIApp = _documented(self._responder)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            endpoint = self._hot.get((scope["method"], scope["path"]))
+            if endpoint is not None:
+                await self._responder.serve(endpoint, scope, receive, send)
+                return
+        await self._rest(scope, receive, send)
+
+
+def _documented(responder: Responder) -> FastAPI:
+    app = FastAPI(
+        title="Spot exchange",
+        version=version("durable-spot-exchange"),
+        description="The spot API that trading clients already speak.",
+        docs_url=None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
+    )
+    for endpoint in ENDPOINTS:
+        app.add_api_route(
+            endpoint.path,
+            _route(endpoint, responder),
+            methods=[endpoint.method],
+            name=endpoint.handler.__name__,
+            summary=endpoint.summary,
+            responses=endpoint.responses(),
+            response_class=JSONResponse,
+            openapi_extra=endpoint.documentation(),
+        )
+    app.add_exception_handler(HTTPException, _refuse_path)
+    patch_fastapi(app, redirect_from_root_to_docs=True)
+    return app
+
+
+def _route(endpoint: Endpoint, responder: Responder) -> Callable[[Request], Awaitable[Response]]:
+    async def route(request: Request) -> Response:  # noqa: ARG001
+        return _Passed(endpoint, responder)
+
+    return route
+
+
+class _Passed(Response):
+    """The request handed on as it came: FastAPI has only found its endpoint."""
+
+    def __init__(self, endpoint: Endpoint, responder: Responder) -> None:
+        super().__init__()
+        self._endpoint = endpoint
+        self._responder = responder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._responder.serve(self._endpoint, scope, receive, send)
+
+
+async def _refuse_path(_request: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, HTTPException)
+    fault = errors.NO_SUCH_METHOD if refusal.status_code == 405 else errors.NO_SUCH_PATH
+    return Response(
+        msgspec.json.encode({"code": fault.code, "msg": fault.message}),
+        status_code=fault.status,
+        headers=dict(refusal.headers or {}),
+        media_type="application/json;charset=UTF-8",
+    )

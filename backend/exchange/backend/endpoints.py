@@ -1,0 +1,166 @@
+"""What an endpoint is: its path, its table of parameters, who may call it, and what answers.
+
+One table serves both reading a request and the OpenAPI document.
+"""
+
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from exchange.backend import errors
+from exchange.backend.authentication import Signed
+from exchange.backend.formats import TimeUnit
+from exchange.backend.parameters import (
+    RECEIVE_WINDOW,
+    SIGNATURE,
+    TIMESTAMP,
+    Parameter,
+    Table,
+    Values,
+)
+from exchange.backend.state import Current, State
+
+
+class Security(Enum):
+    """Who may call: anybody, a key, or a key that may trade."""
+
+    NONE = "public"
+    USER_DATA = "signed"
+    TRADE = "signed, by a key that may trade"
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that was understood. `now` is µs, `unit` what its answer counts times in."""
+
+    current: Current
+    values: Values
+    now: int
+    unit: TimeUnit
+    signed: Signed | None
+
+    @property
+    def state(self) -> State:
+        """Raises UNAVAILABLE while there is none."""
+        return self.current.state
+
+    @property
+    def caller(self) -> Signed:
+        assert self.signed is not None
+        return self.signed
+
+    @property
+    def account(self) -> int:
+        return self.caller.key.account
+
+
+Handler = Callable[[Call], Awaitable[Any]]
+"""Answers with what becomes JSON, or raises ApiError."""
+
+
+class Endpoint:
+    """One method on one path."""
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        handler: Handler,
+        *,
+        summary: str,
+        parameters: tuple[Parameter[Any], ...] = (),
+        security: Security = Security.NONE,
+        weight: int | Callable[[Values], int] = 1,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.name = f"{method} {path}"
+        self.handler = handler
+        self.summary = summary
+        self.table = Table(parameters)
+        self.security = security
+        self._weight = weight
+
+    @property
+    def is_signed(self) -> bool:
+        return self.security is not Security.NONE
+
+    def weigh(self, values: Values) -> int:
+        return self._weight if isinstance(self._weight, int) else self._weight(values)
+
+    def documentation(self) -> dict[str, Any]:
+        """What FastAPI cannot know, since requests are read by the table."""
+        parameters = [*self.table.parameters]
+        if self.is_signed:
+            parameters += [RECEIVE_WINDOW, TIMESTAMP, SIGNATURE]
+        return {
+            "parameters": [_documented(parameter) for parameter in parameters] + self._headers(),
+            "description": self._description(),
+        }
+
+    def responses(self) -> dict[int | str, dict[str, Any]]:
+        statuses = [400, 429, 503]
+        if self.is_signed:
+            statuses += [401]
+        if self.method != "GET":
+            statuses += [408, 413, 504]
+        return {
+            status: {"description": _STATUSES[status], "content": _ERROR_CONTENT}
+            for status in sorted(statuses)
+        }
+
+    def _headers(self) -> list[dict[str, Any]]:
+        headers = [_TIME_UNIT_HEADER]
+        return [*headers, _KEY_HEADER] if self.is_signed else headers
+
+    def _description(self) -> str:
+        text = f"Access: {self.security.value}."
+        if self.method != "GET":
+            text += " Parameters may come in the query, in a form body, or in both."
+        return text
+
+
+def _documented(parameter: Parameter[Any]) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": "query",
+        "required": parameter.mandatory,
+        "description": parameter.description,
+        "schema": dict(parameter.schema),
+    }
+
+
+_STATUSES = {
+    400: "The request is refused; nothing has happened.",
+    401: "The API key is malformed, unknown, or may not do this.",
+    408: "The body did not arrive in time.",
+    413: "The body is too large.",
+    429: "Too much request weight was used; wait as long as Retry-After says.",
+    503: "Not executed, and will not be: try again.",
+    504: "Unknown: the request may or may not have been executed. Ask by client order id.",
+}
+_ERROR_CONTENT = {
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "required": ["code", "msg"],
+            "properties": {"code": {"type": "integer"}, "msg": {"type": "string"}},
+            "example": {"code": errors.SYMBOL.code, "msg": errors.SYMBOL.message},
+        }
+    }
+}
+_KEY_HEADER = {
+    "name": "X-MBX-APIKEY",
+    "in": "header",
+    "required": True,
+    "description": "The API key.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9]{64}$"},
+}
+_TIME_UNIT_HEADER = {
+    "name": "X-MBX-TIME-UNIT",
+    "in": "header",
+    "required": False,
+    "description": "What times in the answer are counted in; milliseconds by default.",
+    "schema": {"type": "string", "enum": ["MILLISECOND", "MICROSECOND"]},
+}

@@ -1,0 +1,221 @@
+"""All SQL of the backend. Amounts come as integers, rows as the messages that outcomes carry."""
+
+from collections.abc import Sequence
+from typing import TypeAlias, TypeVar
+
+import asyncpg
+import msgspec
+
+from exchange.postgres_db.tables import OPEN, STORED_IN, columns
+from exchange.services.candles import Candle, Interval, stored_interval
+from exchange.services.messages import Balance, Order, Side, Trade
+
+Stored = TypeVar("Stored", bound=Order | Trade | Balance)
+Source: TypeAlias = "asyncpg.Connection | asyncpg.Pool"
+
+NEWEST = 2**63 - 1
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of a list is asked for: bounds are inclusive, None is no bound.
+
+    With a lower bound, of time or id, the oldest `limit` are meant, else the newest.
+    """
+
+    first_id: int | None = None
+    start: int | None = None
+    end: int | None = None
+    limit: int
+
+    @property
+    def from_oldest(self) -> bool:
+        return self.first_id is not None or self.start is not None
+
+
+async def select_position(source: Source) -> int:
+    return int(await source.fetchval("SELECT number FROM position"))
+
+
+async def select_order(
+    connection: asyncpg.Connection,
+    account: int,
+    symbol: str,
+    order_id: int | None,
+    client_order_id: str | None,
+) -> Order | None:
+    """By id, by client order id (the newest that had it), or by both, which must agree."""
+    # Only what is given is asked for: a plan for every case would use the index of none.
+    conditions = ["account_id = $1", "symbol = $2"]
+    arguments: list[int | str] = [account, symbol]
+    for column, value in (("order_id", order_id), ("client_order_id", client_order_id)):
+        if value is not None:
+            arguments.append(value)
+            conditions.append(f"{column} = ${len(arguments)}")
+    rest = f"WHERE {' AND '.join(conditions)} ORDER BY order_id DESC LIMIT 1"
+    orders = await _select(connection, Order, rest, *arguments)
+    return orders[0] if orders else None
+
+
+async def select_open_orders(
+    connection: asyncpg.Connection, account: int, symbol: str | None
+) -> list[Order]:
+    return await _select(
+        connection,
+        Order,
+        f"""
+        WHERE account_id = $1 AND ($2::text IS NULL OR symbol = $2) AND {OPEN}
+        ORDER BY created, symbol, order_id
+        """,
+        account,
+        symbol,
+    )
+
+
+async def select_orders(
+    connection: asyncpg.Connection, account: int, symbol: str, window: Window
+) -> list[Order]:
+    """Oldest first."""
+    direction = _direction(window)
+    orders = await _select(
+        connection,
+        Order,
+        f"""
+        WHERE account_id = $1 AND symbol = $2 AND order_id >= $3
+          AND created BETWEEN $4 AND $5
+        ORDER BY order_id {direction} LIMIT $6
+        """,
+        account,
+        symbol,
+        window.first_id or 0,
+        window.start or 0,
+        NEWEST if window.end is None else window.end,
+        window.limit,
+    )
+    return sorted(orders, key=lambda order: order.id)
+
+
+async def select_own_trades(
+    connection: asyncpg.Connection,
+    account: int,
+    symbol: str,
+    order_id: int | None,
+    window: Window,
+) -> list[tuple[Trade, Side]]:
+    """The sides of trades that are the account's own, oldest first; of a self-trade both."""
+    found: list[tuple[Trade, Side]] = []
+    for side in Side:
+        # One side at a time, so that each uses the index of its account.
+        party = "buy" if side is Side.BUY else "sell"
+        trades = await _select(
+            connection,
+            Trade,
+            f"""
+            WHERE {party}_account = $1 AND symbol = $2 AND trade_id >= $3
+              AND time BETWEEN $4 AND $5 AND ($6::bigint IS NULL OR {party}_order = $6)
+            ORDER BY trade_id {_direction(window)} LIMIT $7
+            """,
+            account,
+            symbol,
+            window.first_id or 0,
+            window.start or 0,
+            NEWEST if window.end is None else window.end,
+            order_id,
+            window.limit,
+        )
+        found += [(trade, side) for trade in trades]
+    found.sort(key=lambda own: own[0].id)
+    return found[: window.limit] if window.from_oldest else found[-window.limit :]
+
+
+async def select_balances(connection: asyncpg.Connection, account: int) -> list[Balance]:
+    return await _select(connection, Balance, "WHERE account_id = $1", account)
+
+
+async def select_time(connection: asyncpg.Connection) -> int:
+    """Up to when everything that happened is in this snapshot: µs, 0 before the first outcome."""
+    return int(await connection.fetchval("SELECT time FROM position"))
+
+
+async def select_candles(
+    connection: asyncpg.Connection,
+    symbol: str,
+    interval: Interval,
+    offset: int,
+    opens: Sequence[int],
+    end: int,
+) -> list[Candle]:
+    """The candles that open at `opens`, which follow each other; the last one is cut at `end`.
+
+    They are added up here and not in Python, because a year of minutes is half a million rows.
+    """
+    records = await connection.fetch(
+        _CANDLES, symbol, stored_interval(interval, offset).value, list(opens), end
+    )
+    return [
+        Candle(
+            symbol=symbol,
+            interval=interval,
+            open_time=opens[record["bucket"] - 1],
+            **{name: record[name] for name in _CANDLE_VALUES},
+        )
+        for record in records
+    ]
+
+
+async def select_close_before(
+    connection: asyncpg.Connection, symbol: str, interval: Interval, offset: int, time: int
+) -> int:
+    """The last price before a candle that opens at `time`; 0 where nothing was traded before."""
+    stored = stored_interval(interval, offset)
+    close = await connection.fetchval(_CLOSE_BEFORE, symbol, stored.value, time)
+    if close is None and stored is Interval.SECOND_1:
+        # Seconds are kept for some days only, minutes for ever.
+        close = await connection.fetchval(
+            _CLOSE_BEFORE, symbol, Interval.MINUTE_1.value, time - time % 60_000_000
+        )
+    return close or 0
+
+
+async def _select(
+    connection: asyncpg.Connection, kind: type[Stored], rest: str, *arguments: object
+) -> list[Stored]:
+    names = ", ".join(f'"{column.name}"' for column in columns(kind))
+    records = await connection.fetch(
+        f"SELECT {names} FROM {STORED_IN[kind].name} {rest}",  # noqa: S608, nothing comes from outside
+        *arguments,
+    )
+    tag = kind.__struct_config__.tag
+    return [msgspec.convert((tag, *record), kind) for record in records]
+
+
+def _direction(window: Window) -> str:
+    return "ASC" if window.from_oldest else "DESC"
+
+
+_CANDLE_VALUES = [
+    name for name in Candle.__struct_fields__ if name not in ("symbol", "interval", "open_time")
+]
+
+# Clocks may step back, trade ids do not: they decide which price opens and which closes.
+_CANDLES = """
+    SELECT
+        width_bucket(open_time, $3::bigint[]) AS bucket,
+        (array_agg(open ORDER BY first_trade_id))[1] AS open,
+        max(high) AS high,
+        min(low) AS low,
+        (array_agg(close ORDER BY last_trade_id DESC))[1] AS close,
+        sum(volume) AS volume,
+        sum(quote_volume) AS quote_volume,
+        sum(trades) AS trades,
+        sum(taker_base) AS taker_base,
+        sum(taker_quote) AS taker_quote,
+        min(first_trade_id) AS first_trade_id,
+        max(last_trade_id) AS last_trade_id
+    FROM candles
+    WHERE symbol = $1 AND interval = $2 AND open_time >= ($3::bigint[])[1] AND open_time <= $4
+    GROUP BY bucket ORDER BY bucket
+"""
+_CLOSE_BEFORE = """
+    SELECT close FROM candles WHERE symbol = $1 AND interval = $2 AND open_time < $3
+    ORDER BY open_time DESC LIMIT 1
+"""

@@ -1,0 +1,166 @@
+"""What an account has, what it ordered and what it traded: read from Postgres, never stale."""
+
+from exchange.backend import errors, formats, queries
+from exchange.backend.endpoints import Call, Endpoint, Security
+from exchange.backend.formats import Json
+from exchange.backend.parameters import (
+    END_TIME,
+    FROM_ID,
+    ORDER_ID,
+    ORIGINAL_CLIENT_ORDER_ID,
+    START_TIME,
+    SYMBOL,
+    flag_parameter,
+    limit_parameter,
+)
+from exchange.backend.queries import Window
+from exchange.backend.routes.orders import market_of
+from exchange.services.candles import DAY
+from exchange.services.messages import Balance
+
+LIMIT_DEFAULT, LIMIT_MAX = 500, 1_000
+LIMIT = limit_parameter(LIMIT_DEFAULT, LIMIT_MAX)
+OMIT_ZERO_BALANCES = flag_parameter("omitZeroBalances", "Leave out assets without a balance.")
+
+
+async def order(call: Call) -> Json:
+    """One order by its id, its client order id, or both."""
+    order_id = call.values.get(ORDER_ID)
+    client_order_id = call.values.get(ORIGINAL_CLIENT_ORDER_ID)
+    if order_id is None and client_order_id is None:
+        raise errors.one_of_mandatory(ORIGINAL_CLIENT_ORDER_ID.name, ORDER_ID.name)
+    market = market_of(call)
+    async with call.state.barrier.snapshot() as connection:
+        found = await queries.select_order(
+            connection, call.account, market.symbol, order_id, client_order_id
+        )
+    if found is None:
+        errors.NO_SUCH_ORDER.refuse()
+    return formats.order_information(market, found, call.unit)
+
+
+async def open_orders(call: Call) -> list[Json]:
+    """All open orders of the account, or those of one market."""
+    symbol = market_of(call).symbol if SYMBOL in call.values else None
+    state = call.state
+    async with state.barrier.snapshot() as connection:
+        orders = await queries.select_open_orders(connection, call.account, symbol)
+    markets = state.directory.markets
+    return [formats.order_information(markets[one.symbol], one, call.unit) for one in orders]
+
+
+async def all_orders(call: Call) -> list[Json]:
+    """Orders in any state."""
+    market = market_of(call)
+    window = _window(call, call.values.get(ORDER_ID))
+    async with call.state.barrier.snapshot() as connection:
+        orders = await queries.select_orders(connection, call.account, market.symbol, window)
+    return [formats.order_information(market, one, call.unit) for one in orders]
+
+
+async def my_trades(call: Call) -> list[Json]:
+    """The account's sides of trades."""
+    market = market_of(call)
+    from_id = call.values.get(FROM_ID)
+    has_times = START_TIME in call.values or END_TIME in call.values
+    if has_times and (from_id is not None or ORDER_ID in call.values):
+        errors.COMBINATION.refuse()
+    window = _window(call, from_id)
+    async with call.state.barrier.snapshot() as connection:
+        own = await queries.select_own_trades(
+            connection, call.account, market.symbol, call.values.get(ORDER_ID), window
+        )
+    return [formats.own_trade(market, trade, side, call.unit) for trade, side in own]
+
+
+async def account(call: Call) -> Json:
+    """Balances, rates and permissions."""
+    state = call.state
+    async with state.barrier.snapshot() as connection:
+        rows = await queries.select_balances(connection, call.account)
+        updated = await queries.select_time(connection)
+    assets = state.directory.assets
+    if not call.values.get(OMIT_ZERO_BALANCES, False):
+        held = {row.asset for row in rows}
+        rows += [
+            Balance(account=call.account, asset=name, free=0, locked=0)
+            for name in assets
+            if name not in held
+        ]
+    else:
+        rows = [row for row in rows if row.free or row.locked]
+    # Rates are the markets' own; one number can only tell the highest.
+    markets = state.directory.markets.values()
+    return formats.account_information(
+        call.account,
+        maker_rate=max((market.maker_rate for market in markets), default=0),
+        taker_rate=max((market.taker_rate for market in markets), default=0),
+        can_trade=call.caller.key.can_trade,
+        updated=updated,
+        balances=[
+            formats.balance(row, assets[row.asset].decimals)
+            for row in sorted(rows, key=lambda row: row.asset)
+        ],
+        unit=call.unit,
+    )
+
+
+def _window(call: Call, first_id: int | None) -> Window:
+    start, end = call.values.get(START_TIME), call.values.get(END_TIME)
+    if start is not None and end is not None and end - start > DAY:
+        errors.MORE_THAN_A_DAY.refuse()
+    return Window(
+        first_id=first_id,
+        start=start,
+        end=end,
+        limit=call.values.get(LIMIT, LIMIT_DEFAULT),
+    )
+
+
+ENDPOINTS = (
+    Endpoint(
+        "GET",
+        "/api/v3/order",
+        order,
+        summary="One order",
+        parameters=(SYMBOL.required(), ORDER_ID, ORIGINAL_CLIENT_ORDER_ID),
+        security=Security.USER_DATA,
+        weight=4,
+    ),
+    Endpoint(
+        "GET",
+        "/api/v3/openOrders",
+        open_orders,
+        summary="Open orders",
+        parameters=(SYMBOL,),
+        security=Security.USER_DATA,
+        weight=lambda values: 6 if SYMBOL in values else 80,
+    ),
+    Endpoint(
+        "GET",
+        "/api/v3/allOrders",
+        all_orders,
+        summary="Orders in any state",
+        parameters=(SYMBOL.required(), ORDER_ID, START_TIME, END_TIME, LIMIT),
+        security=Security.USER_DATA,
+        weight=20,
+    ),
+    Endpoint(
+        "GET",
+        "/api/v3/account",
+        account,
+        summary="Balances, rates and permissions",
+        parameters=(OMIT_ZERO_BALANCES,),
+        security=Security.USER_DATA,
+        weight=20,
+    ),
+    Endpoint(
+        "GET",
+        "/api/v3/myTrades",
+        my_trades,
+        summary="Own trades",
+        parameters=(SYMBOL.required(), ORDER_ID, START_TIME, END_TIME, FROM_ID, LIMIT),
+        security=Security.USER_DATA,
+        weight=20,
+    ),
+)

@@ -1,0 +1,188 @@
+"""The backend: loads the state, follows the outcomes, and serves both APIs."""
+
+import asyncio
+import gc
+import secrets
+import time
+
+import msgspec
+import structlog
+
+from exchange.backend.admin import AdminApplication
+from exchange.backend.application import Application
+from exchange.backend.barrier import Barrier
+from exchange.backend.directory import Directory
+from exchange.backend.errors import ApiError
+from exchange.backend.gateway import Gateway, NotExecuted, OutcomeUnknown
+from exchange.backend.listeners import Listeners
+from exchange.backend.state import Current, State
+from exchange.backend.vault import Vault
+from exchange.postgres_db.connection import pool
+from exchange.postgres_db.epochs import cluster_uuid
+from exchange.postgres_db.snapshot import Snapshot, open_snapshot
+from exchange.redis import server_check
+from exchange.redis.journal import Journal
+from exchange.redis.outcomes import Outcomes
+from exchange.services.candles import MINUTE, Interval
+from exchange.services.market_view import CANDLES_KEPT, RECENT_TRADES, MarketViews
+from exchange.services.markets import default_markets
+from exchange.services.messages import (
+    AddAsset,
+    AddMarket,
+    Outcome,
+    Reason,
+    Rejected,
+)
+from exchange.services.process import Health, until_stopped
+from exchange.services.settings import Settings
+
+NAME = "backend"
+POOL_SIZE_MAX = 10
+DEFAULTS_PAUSE_S = 0.5
+
+log = structlog.get_logger()
+
+
+class Backend:
+    """One process: its listeners stay while its state comes and goes."""
+
+    def __init__(self) -> None:
+        self._current = Current()
+        self._listeners = Listeners()
+        self._vault: Vault | None = None
+
+    async def run(self, settings: Settings, health: Health, stop: asyncio.Event) -> None:
+        """One life of the state, from the load to whatever breaks; listeners open with the first."""
+        vault = await self._listen(settings, health)
+        try:
+            # It ends when the listeners have finished after `stop`, not before.
+            await until_stopped(
+                asyncio.Event(), self._live(settings, health, vault), self._finish(stop)
+            )
+        finally:
+            self._current.set(None)
+
+    async def _listen(self, settings: Settings, health: Health) -> Vault:
+        if self._vault is None:
+            self._vault = Vault.open(settings.master_key_file)
+            await self._listeners.open(
+                "SERVER_ADDR", settings.server_addr, Application(self._current)
+            )
+            if settings.admin_token:
+                admin = AdminApplication(settings, self._current, self._vault, health)
+                await self._listeners.open("ADMIN_ADDR", settings.admin_addr, admin)
+            else:
+                log.info("the admin API is off: ADMIN_TOKEN is empty")
+        return self._vault
+
+    async def _finish(self, stop: asyncio.Event) -> None:
+        """Once told to stop, answer what is under way while there still is a state."""
+        await stop.wait()
+        await self._listeners.close()
+
+    async def _live(self, settings: Settings, health: Health, vault: Vault) -> None:
+        await server_check.check(settings.redis_url)
+        dsn = settings.database_dsn()
+        async with await Outcomes.open(settings.redis_url) as outcomes:
+            journal = await Journal.open(settings.redis_url, name=NAME)
+            try:
+                await outcomes.cluster(await cluster_uuid(dsn))
+                async with open_snapshot(dsn, application_name=NAME) as snapshot:
+                    position = snapshot.position.number
+                    directory, views = await _load(snapshot, vault)
+                connections = await pool(dsn, application_name=NAME, size_max=POOL_SIZE_MAX)
+                try:
+                    barrier = Barrier(outcomes, connections, position)
+                    state = _state(journal, outcomes, directory, views, barrier)
+                    await self._follow(settings, health, state, position)
+                finally:
+                    connections.terminate()
+            finally:
+                journal.close()
+
+    async def _follow(
+        self, settings: Settings, health: Health, state: State, position: int
+    ) -> None:
+        gc.collect()
+        gc.freeze()
+        self._current.set(state)
+        health.set(True, "serving")
+        log.info("serving", position=position)
+        work = [
+            state.gateway.run(position),
+            state.barrier.listen(),
+            state.barrier.poll(),
+        ]
+        if settings.create_default_markets:
+            work.append(_create_default_markets(state))
+        await until_stopped(asyncio.Event(), *work)
+
+
+def _state(
+    journal: Journal,
+    outcomes: Outcomes,
+    directory: Directory,
+    views: MarketViews,
+    barrier: Barrier,
+) -> State:
+    def pass_barrier(outcome: Outcome) -> None:
+        barrier.views.advance(outcome.number)
+
+    # Whoever waits at the barrier reads the views: they come first.
+    gateway = Gateway(journal, outcomes, [directory.apply, views.apply, pass_barrier])
+    return State(directory, views, gateway, barrier, outcomes)
+
+
+async def _load(snapshot: Snapshot, vault: Vault) -> tuple[Directory, MarketViews]:
+    rows = await snapshot.control_rows()
+    now = time.time_ns() // 1_000
+    since = now - now % MINUTE - CANDLES_KEPT
+    views = MarketViews.load(
+        snapshot.position.number,
+        rows=rows,
+        levels=await snapshot.levels(),
+        candles=await snapshot.candles(Interval.MINUTE_1, since),
+        trades=await snapshot.recent_trades(RECENT_TRADES),
+    )
+    return Directory(vault, rows), views
+
+
+async def _create_default_markets(state: State) -> None:
+    """Give a new exchange the usual markets; several backends may do so at once, and crash."""
+    assets, markets = default_markets()
+    commands: list[AddAsset | AddMarket] = [AddAsset(uid=_uid(), asset=asset) for asset in assets]
+    commands += [AddMarket(uid=_uid(), market=market) for market in markets]
+    await _until_current(state)
+    known, usual = set(state.directory.markets), {market.symbol for market in markets}
+    if known < usual:
+        for command in commands:
+            await _ensure(state, command)
+        log.info("created the default markets", symbols=sorted(usual))
+    # Work that returns would end the whole.
+    await asyncio.Event().wait()
+
+
+async def _until_current(state: State) -> None:
+    """Wait until the directory holds all that was ever journalled."""
+    while True:
+        try:
+            return await state.barrier.market_data()
+        except ApiError:
+            await asyncio.sleep(DEFAULTS_PAUSE_S)
+
+
+async def _ensure(state: State, command: AddAsset | AddMarket) -> None:
+    """Have something added, by us or by somebody else, however long the engine is away."""
+    while True:
+        try:
+            outcome = await state.gateway.submit(msgspec.structs.replace(command, uid=_uid()))
+        except (NotExecuted, OutcomeUnknown):
+            await asyncio.sleep(DEFAULTS_PAUSE_S)
+        else:
+            break
+    result = outcome.result
+    assert not isinstance(result, Rejected) or result.reason is Reason.ALREADY_EXISTS, result
+
+
+def _uid() -> int:
+    return secrets.randbits(63)

@@ -119,7 +119,7 @@ class AdminApplication:
     def __init__(self, settings: Settings, current: Current, vault: Vault, health: Health) -> None:
         assert settings.admin_token, "without a token there is no admin API"
         self._authorization = f"Bearer {settings.admin_token}".encode()
-        self._rest: ASGIApp = _routes(settings, current, vault, health)
+        self._rest: ASGIApp = _routes(current, vault, health)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_allowed(scope):
@@ -133,7 +133,7 @@ class AdminApplication:
         return hmac.compare_digest(given, self._authorization)
 
 
-def _routes(settings: Settings, current: Current, vault: Vault, health: Health) -> FastAPI:
+def _routes(current: Current, vault: Vault, health: Health) -> FastAPI:
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     operator = Operator(current, vault)
 
@@ -171,7 +171,7 @@ def _routes(settings: Settings, current: Current, vault: Vault, health: Health) 
 
     @app.get("/admin/status")
     async def get_status() -> dict[str, Any]:
-        return await status.read(settings, current, health)
+        return await status.read(current, health)
 
     app.add_exception_handler(AdminError, _answer_admin_error)
     app.add_exception_handler(ApiError, _answer_api_error)
@@ -189,7 +189,7 @@ class Operator:
 
     async def create_account(self, name: str) -> dict[str, Any]:
         outcome = await self._submit(
-            CreateAccount(uid=_uid(), name=name), f"The account {name} exists already."
+            CreateAccount(name=name), f"The account {name} exists already."
         )
         created = next(row for row in outcome.rows if isinstance(row, Account))
         return {"accountId": created.id, "name": name}
@@ -213,7 +213,6 @@ class Operator:
             kind, stored = KeyKind.HMAC, self._vault.seal(api_key, secret.encode())
         await self._submit(
             CreateKey(
-                uid=_uid(),
                 account=account.id,
                 api_key=api_key,
                 kind=kind,
@@ -224,7 +223,7 @@ class Operator:
         return {"accountId": account.id, "apiKey": api_key, "secretKey": secret}
 
     async def revoke_key(self, api_key: str) -> dict[str, Any]:
-        await self._submit(RevokeKey(uid=_uid(), api_key=api_key))
+        await self._submit(RevokeKey(api_key=api_key))
         return {}
 
     async def transfer(
@@ -239,7 +238,6 @@ class Operator:
             raise AdminError(400, "The amount must be above zero.")
         outcome = await self._submit(
             kind(
-                uid=_uid(),
                 account=account.id,
                 asset=wish.asset,
                 amount=amount,
@@ -256,7 +254,7 @@ class Operator:
 
     async def add_asset(self, wish: NewAsset) -> dict[str, Any]:
         await self._submit(
-            AddAsset(uid=_uid(), asset=Asset(wish.asset, wish.decimals)),
+            AddAsset(asset=Asset(wish.asset, wish.decimals)),
             f"The asset {wish.asset} exists already.",
         )
         return {"asset": wish.asset, "decimals": wish.decimals}
@@ -265,13 +263,11 @@ class Operator:
         state = await self._state()
         base, quote = self._asset(state, wish.base), self._asset(state, wish.quote)
         market = market_from(wish, base, quote)
-        await self._submit(
-            AddMarket(uid=_uid(), market=market), f"The market {wish.symbol} exists already."
-        )
+        await self._submit(AddMarket(market=market), f"The market {wish.symbol} exists already.")
         return {"symbol": wish.symbol}
 
     async def set_mode(self, symbol: str, mode: Mode) -> dict[str, Any]:
-        await self._submit(SetMode(uid=_uid(), symbol=symbol, mode=mode))
+        await self._submit(SetMode(symbol=symbol, mode=mode))
         return {"symbol": symbol, "mode": mode.value}
 
     async def _state(self) -> State:
@@ -367,10 +363,6 @@ def _refusal(result: Rejected, conflict: str) -> AdminError:
 
 def _random_text() -> str:
     return "".join(secrets.choice(ALPHANUMERICS) for _ in range(KEY_LENGTH))
-
-
-def _uid() -> int:
-    return secrets.randbits(63)
 
 
 def _error(status: int, sentence: str) -> JSONResponse:

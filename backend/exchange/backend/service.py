@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import secrets
 import time
 
 import msgspec
@@ -32,6 +31,7 @@ from exchange.services.messages import (
     Outcome,
     Reason,
     Rejected,
+    new_uid,
 )
 from exchange.services.process import Health, until_stopped
 from exchange.services.settings import Settings
@@ -150,8 +150,8 @@ async def _load(snapshot: Snapshot, vault: Vault) -> tuple[Directory, MarketView
 async def _create_default_markets(state: State) -> None:
     """Give a new exchange the usual markets; several backends may do so at once, and crash."""
     assets, markets = default_markets()
-    commands: list[AddAsset | AddMarket] = [AddAsset(uid=_uid(), asset=asset) for asset in assets]
-    commands += [AddMarket(uid=_uid(), market=market) for market in markets]
+    commands: list[AddAsset | AddMarket] = [AddAsset(asset=asset) for asset in assets]
+    commands += [AddMarket(market=market) for market in markets]
     await _until_current(state)
     known, usual = set(state.directory.markets), {market.symbol for market in markets}
     if known < usual:
@@ -175,14 +175,10 @@ async def _ensure(state: State, command: AddAsset | AddMarket) -> None:
     """Have something added, by us or by somebody else, however long the engine is away."""
     while True:
         try:
-            outcome = await state.gateway.submit(msgspec.structs.replace(command, uid=_uid()))
+            outcome = await state.gateway.submit(msgspec.structs.replace(command, uid=new_uid()))
         except (NotExecuted, OutcomeUnknown):
             await asyncio.sleep(DEFAULTS_PAUSE_S)
         else:
             break
     result = outcome.result
     assert not isinstance(result, Rejected) or result.reason is Reason.ALREADY_EXISTS, result
-
-
-def _uid() -> int:
-    return secrets.randbits(63)

@@ -21,7 +21,7 @@ from exchange.postgres_db.snapshot import Position
 from exchange.redis.journal import ChainBroken
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
-from exchange.services.candles import DAY, Interval
+from exchange.services.candles import SECONDS_KEPT, Interval
 from exchange.services.messages import OutcomeFrame
 from exchange.services.process import Health, OperatorNeeded, until_stopped, wait
 from exchange.services.settings import Settings
@@ -36,7 +36,6 @@ TURN_PAUSE_S = 0.2
 STOP_S_MAX = 3.0
 TIDY_S = 5.0
 MEMORY_SHARE = 0.25
-SECONDS_KEPT = 7 * DAY
 CANDLES_AT_ONCE = 5_000
 
 _ADVISORY_LOCK = 0x6578_6368_7772_6974  # "exchwrit"
@@ -60,6 +59,7 @@ log = structlog.get_logger()
 
 async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     """One life of a db-processor, from nothing to writing; ends by `stop` or by an exception."""
+    health.set(False, "starting")
     await check(settings.redis_url)
     dsn = settings.database_dsn()
     async with connected(

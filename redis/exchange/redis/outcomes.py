@@ -13,7 +13,7 @@ from types import TracebackType
 import msgspec
 
 from exchange.redis.connection import Connection, ConnectionLost
-from exchange.redis.journal import COMMANDS, TOP, ChainBroken
+from exchange.redis.journal import COMMANDS, RUN, TOP, ChainBroken
 from exchange.services.messages import Opened, Outcome, OutcomeFrame, decode_frame
 from exchange.services.process import OperatorNeeded
 
@@ -65,6 +65,12 @@ class Outcomes:
         values = await self._connection.call("HMGET", TOP, "cmd", "out", "epoch")
         command, outcome, epoch = (int(value or 0) for value in values)
         return command, outcome, epoch
+
+    async def gate_open(self) -> bool:
+        """Whether the Redis process that runs now takes commands."""
+        run = await self._connection.call("GET", RUN)
+        information = (await self._connection.call("INFO", "server")).decode()
+        return run is not None and f"run_id:{run.decode()}" in information
 
     async def find(self, number: int) -> Outcome | None:
         """One outcome from the stream; None where it was trimmed away or is still to come."""

@@ -44,6 +44,9 @@ class Interval(StrEnum):
 
 STORED = (Interval.SECOND_1, Interval.MINUTE_1, Interval.HOUR_1, Interval.DAY_1)
 
+SECONDS_KEPT = 7 * DAY
+"""Candles of a second are dropped when they are older."""
+
 _UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 # A month has no width; every other interval is a whole number of its unit.
 _WIDTHS: dict[Interval, int] = {

@@ -394,7 +394,6 @@ def _print_status(answer: dict[str, Any]) -> None:
     print(f"{'ready' if answer['ready'] else 'NOT READY'}: {answer['sentence']}")
     print(f"gate       {answer['gate']}")
     print(f"epoch      {answer['epoch']}")
-    print(f"leader     {answer['leader']}")
     print(f"journal    {positions['journal']}")
     print(f"engine     {positions['engine']} ({lag['engine']} behind)")
     print(f"database   {positions['database']} ({lag['database']} behind)")

@@ -8,8 +8,10 @@ asset; a price is quote units for one whole base. JSON arrays carry them: intege
 about as fast as MessagePack, and readable with redis-cli.
 """
 
+import random
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 
 import msgspec
 
@@ -77,6 +79,10 @@ class _Message(
     """
 
 
+# Two commands must not share one by chance; nobody gains by guessing one.
+new_uid = partial(random.Random().getrandbits, 63)  # noqa: S311
+
+
 # --- Commands -------------------------------------------------------------------------------
 
 
@@ -89,7 +95,7 @@ class Command(_Message, frozen=True, kw_only=True):
     until `deadline`, after which the command itself is too late to be executed.
     """
 
-    uid: int
+    uid: int = msgspec.field(default_factory=new_uid)
     account: int = FEE_ACCOUNT
     key: str = ""
     request: bytes | None = None

@@ -87,7 +87,8 @@ async def _run(service: Service, settings: Settings, health: Health) -> None:
             log.critical(str(fault))
             pause = RETRY_S_MAX
         except (WorldFailed, OSError, TimeoutError) as fault:
-            health.set(False, f"starting again after: {fault}")
+            # Whether it is ready now is the service's to say: some answer without their stores.
+            health.sentence = f"starting again after: {fault}"
             log.warning("starting again", cause=f"{type(fault).__name__}: {fault}")
         else:
             if not stop.is_set():

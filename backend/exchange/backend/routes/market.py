@@ -23,12 +23,17 @@ from exchange.backend.parameters import (
 )
 from exchange.backend.routes.orders import market_of
 from exchange.backend.weights import LIMIT as WEIGHT_LIMIT
-from exchange.services.candles import DAY, HOUR, MINUTE, Interval, fill, open_time, shift
+from exchange.services.candles import (
+    HOUR,
+    MINUTE,
+    SECONDS_KEPT,
+    Interval,
+    fill,
+    open_time,
+    shift,
+)
 from exchange.services.market_view import MarketView
 from exchange.services.markets import Market
-
-SECONDS_KEPT = 7 * DAY
-"""Candles of a second are dropped when they are older."""
 
 T = TypeVar("T")
 

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import secrets
 from typing import Any
 
 from exchange.backend import errors, formats
@@ -176,7 +175,6 @@ async def cancel_order(call: Call) -> Json:
     outcome = await submit(
         call,
         CancelOrder(
-            uid=_uid(),
             account=call.account,
             key=caller.key.name,
             request=caller.request,
@@ -198,7 +196,6 @@ async def cancel_open_orders(call: Call) -> list[Json]:
     outcome = await submit(
         call,
         CancelAllOrders(
-            uid=_uid(),
             account=call.account,
             key=caller.key.name,
             request=caller.request,
@@ -250,7 +247,6 @@ def _order(call: Call) -> PlaceOrder:
             values, QUOTE_QUANTITY, market.quote_decimals, errors.INVALID_QUOTE_QUANTITY
         )
     return PlaceOrder(
-        uid=_uid(),
         account=call.account,
         key=caller.key.name,
         request=caller.request,
@@ -324,10 +320,6 @@ def _client_order_id(request: bytes, order_id: int = 0) -> str:
     """22 characters that are as unique as the signed request, and the same when it is repeated."""
     digest = hashlib.blake2b(request + order_id.to_bytes(8), digest_size=16).digest()
     return base64.urlsafe_b64encode(digest)[:22].decode()
-
-
-def _uid() -> int:
-    return secrets.randbits(63)
 
 
 ENDPOINTS = (

@@ -71,7 +71,7 @@ NO_SUCH_PATH = Fault(-1020, "This operation is not supported.", 404)
 NO_SUCH_METHOD = Fault(-1020, "This operation is not supported.", 405)
 QUERY_TOO_LONG = Fault(-1101, "Too many parameters sent for this endpoint.", 414)
 BODY_TOO_LARGE = Fault(-1101, "Too many parameters sent for this endpoint.", 413)
-BODY_TOO_SLOW = Fault(-1102, "The request's body did not arrive in time.", 408)
+REQUEST_TOO_SLOW = Fault(-1102, "The request did not arrive in time.", 408)
 
 # --- Who asks, and when ---
 

@@ -5,12 +5,15 @@ journalled as one frame. Answers come with the outcomes, which every backend fol
 """
 
 import asyncio
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import prometheus_client
 from msgspec import Struct
+from msgspec.structs import replace
 
 from exchange.redis.connection import ConnectionLost
 from exchange.redis.journal import (
@@ -31,6 +34,9 @@ ANSWER_S_MAX = 10.0
 MEMORY_POLL_S = 1.0
 MEMORY_SHARE_FOR_ORDERS = 0.70
 MEMORY_SHARE_FOR_ANYTHING = 0.85
+
+# Two commands must not share one by chance; nobody gains by guessing one.
+_new_uid = partial(random.Random().getrandbits, 63)  # noqa: S311
 
 ORDER_SECONDS = prometheus_client.Histogram(
     "exchange_gateway_answer_seconds",
@@ -90,6 +96,8 @@ class Gateway:
         caller that goes away changes nothing: what was handed in is executed once.
         """
         self._refuse_if_full(command)
+        if not command.uid:
+            command = replace(command, uid=_new_uid())
         request = _Request(
             command, encode(command), self._loop.create_future(), time.perf_counter()
         )

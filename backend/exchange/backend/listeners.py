@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from exchange.backend import errors
 from exchange.services.settings import Address, InvalidSettings, parse_address
 
 HEAD_BYTES_MAX = 64 * 1024
@@ -16,25 +18,43 @@ KEEP_ALIVE_S = 75
 FINISH_S = 3
 START_POLL_S = 0.01
 BACKLOG = 2_048
+ARRIVAL_S_MAX = 10.0
+"""How long the whole of a request may take to arrive."""
+SWEEP_S = 1.0
+
+_body = errors.REQUEST_TOO_SLOW.error().body()
+_TOO_SLOW = (
+    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json;charset=UTF-8\r\n"
+    b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(_body), _body)
+)
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """HTTP/1.1 that gives up a request whose head goes on and on.
+    """HTTP/1.1 that gives up a request which goes on and on, in bytes or in time.
 
-    What came before the head began is not counted, nor is the read that it began in: that one is
-    bounded by the transport.
+    Of the head, what came before it began is not counted, nor is the read that it began in: that
+    one is bounded by the transport.
     """
 
     _head_bytes = 0
     _is_in_head = False
+    _began: float | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast("asyncio.Transport", _GatheringTransport(transport)))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._is_in_head, self._head_bytes = True, 0
+        self._began = self.loop.time()
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._began = None
+        super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
         if self._is_in_head:
@@ -43,6 +63,42 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.send_400_response("The head of the request is too large.")
                 return
         super().data_received(data)
+
+    def drop_if_late(self) -> None:
+        """Answer 408 and close where a request has been arriving for too long.
+
+        Its handler, if there is one by now, learns that the client is gone.
+        """
+        if self._began is not None and self.loop.time() - self._began > ARRIVAL_S_MAX:
+            self.transport.write(_TOO_SLOW)
+            self.transport.close()
+
+
+class _GatheringTransport:
+    """Writes once in a turn of the event loop: uvicorn writes head and body of an answer apart."""
+
+    def __init__(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
+        self._parts: list[bytes] = []
+        self._call_soon = asyncio.get_running_loop().call_soon
+
+    def write(self, data: bytes) -> None:
+        if not self._parts:
+            self._call_soon(self._flush)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def _flush(self) -> None:
+        if self._parts:
+            self._transport.write(b"".join(self._parts))
+            self._parts.clear()
 
 
 class _Server(uvicorn.Server):
@@ -58,6 +114,7 @@ class Listeners:
 
     def __init__(self) -> None:
         self._running: list[tuple[_Server, asyncio.Task[None]]] = []
+        self._sweeping: asyncio.Task[None] | None = None
 
     async def open(self, variable: str, address_text: str, application: ASGIApp) -> None:
         """Listen at the address that a setting names; raises InvalidSettings if it is taken."""
@@ -80,6 +137,8 @@ class Listeners:
         server = _Server(config)
         task = asyncio.create_task(server.serve([_bound(variable, address)]))
         self._running.append((server, task))
+        if self._sweeping is None:
+            self._sweeping = asyncio.create_task(self._sweep())
         while not server.started and not task.done():  # noqa: ASYNC110, it has no event
             await asyncio.sleep(START_POLL_S)
         if task.done():
@@ -91,6 +150,18 @@ class Listeners:
             server.should_exit = True
         await asyncio.gather(*(task for _, task in self._running))
         self._running.clear()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+
+    async def _sweep(self) -> None:
+        """One look at all connections costs less than a timer for every request."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            for server, _ in self._running:
+                for connection in list(server.server_state.connections):
+                    if isinstance(connection, BoundedProtocol):
+                        connection.drop_if_late()
 
 
 def _bound(variable: str, address: Address) -> socket.socket:

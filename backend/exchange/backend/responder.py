@@ -1,6 +1,5 @@
 """From an HTTP request to its answer, for every endpoint alike: plain ASGI, one pass."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cache
@@ -25,7 +24,6 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 BODY_BYTES_MAX = 64 * 1024
-BODY_WAIT_S = 10.0
 QUERY_BYTES_MAX = 16 * 1024
 
 REQUESTS = prometheus_client.Counter(
@@ -146,16 +144,12 @@ def _read_headers(scope: Scope) -> tuple[str, TimeUnit, bool]:
 
 
 async def _read_body(receive: Receive) -> bytes:
-    """All of a request's body; raises ApiError when it is too long or comes too slowly."""
-    try:
-        async with asyncio.timeout(BODY_WAIT_S):
-            message = await receive()
-            body: bytes = message.get("body", b"")
-            while message.get("more_body") and len(body) <= BODY_BYTES_MAX:
-                message = await receive()
-                body += message.get("body", b"")
-    except TimeoutError:
-        raise errors.BODY_TOO_SLOW.error() from None
+    """All of a request's body, however it is cut; the listener sees to it that it comes in time."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body") and len(body) <= BODY_BYTES_MAX:
+        message = await receive()
+        body += message.get("body", b"")
     if message["type"] == "http.disconnect":
         raise ClientGone
     if len(body) > BODY_BYTES_MAX:
@@ -166,7 +160,7 @@ async def _read_body(receive: Receive) -> bytes:
 def _add_error_headers(error: ApiError, headers: Headers) -> None:
     if error.retry_after_s is not None:
         headers.append((b"retry-after", str(error.retry_after_s).encode()))
-    if error.status in (errors.BODY_TOO_LARGE.status, errors.BODY_TOO_SLOW.status):
+    if error.status == errors.BODY_TOO_LARGE.status:
         # The rest of the body is not wanted.
         headers.append((b"connection", b"close"))
 

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import time
 
-import msgspec
 import structlog
 
 from exchange.backend.admin import AdminApplication
@@ -31,7 +30,6 @@ from exchange.services.messages import (
     Outcome,
     Reason,
     Rejected,
-    new_uid,
 )
 from exchange.services.process import Health, until_stopped
 from exchange.services.settings import Settings
@@ -175,7 +173,7 @@ async def _ensure(state: State, command: AddAsset | AddMarket) -> None:
     """Have something added, by us or by somebody else, however long the engine is away."""
     while True:
         try:
-            outcome = await state.gateway.submit(msgspec.structs.replace(command, uid=new_uid()))
+            outcome = await state.gateway.submit(command)
         except (NotExecuted, OutcomeUnknown):
             await asyncio.sleep(DEFAULTS_PAUSE_S)
         else:

@@ -8,10 +8,8 @@ asset; a price is quote units for one whole base. JSON arrays carry them: intege
 about as fast as MessagePack, and readable with redis-cli.
 """
 
-import random
 from collections.abc import Sequence
 from enum import StrEnum
-from functools import partial
 
 import msgspec
 
@@ -79,23 +77,19 @@ class _Message(
     """
 
 
-# Two commands must not share one by chance; nobody gains by guessing one.
-new_uid = partial(random.Random().getrandbits, 63)  # noqa: S311
-
-
 # --- Commands -------------------------------------------------------------------------------
 
 
 class Command(_Message, frozen=True, kw_only=True):
     """What every command carries.
 
-    `uid` is random, and registered by its sender before it is sent: an answer belongs to a
+    `uid` is random, made and registered by its sender before it is sent: an answer belongs to a
     request only if number and uid both match. `key` is the API key that signed, "" for commands
     of the operator. `request` identifies the signed request (None: not signed) and is remembered
     until `deadline`, after which the command itself is too late to be executed.
     """
 
-    uid: int = msgspec.field(default_factory=new_uid)
+    uid: int = 0
     account: int = FEE_ACCOUNT
     key: str = ""
     request: bytes | None = None

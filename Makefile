@@ -1,5 +1,5 @@
 # One word per target. Where uv is installed everything runs through it; elsewhere pip makes .venv
-# from the hashed pins. `make TARGET RUN=` takes what is on the PATH already.
+# from the hashed pins. `make TARGET RUN= NEEDS=` takes what is on the PATH already.
 
 SOURCES := services redis postgres-db engine db-processor backend websocket lab tests
 SERVICES := backend websocket engine db-processor

@@ -11,7 +11,7 @@ from exchange.backend.listeners import Listeners
 from exchange.services.settings import InvalidSettings
 
 
-async def echo(scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def echo(_scope: Any, receive: Any, send: Any) -> None:
     """Answers with the body that it was sent."""
     body = b""
     more = True

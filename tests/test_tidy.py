@@ -8,11 +8,8 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
 
 import pytest
-
-from exchange.services.messages import AnyCommand
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -231,21 +228,6 @@ def test_the_core_computes_in_integers_and_in_a_fixed_order(module: str) -> None
     path = ROOT / "engine" / Path(*module.split(".")).with_suffix(".py")
 
     assert list(chances(ast.parse(path.read_text("utf-8")))) == []
-
-
-@pytest.mark.parametrize("module", CORE)
-def test_the_core_makes_no_commands(module: str) -> None:
-    # A command draws a random uid when it is made: that must never happen in here.
-    path = ROOT / "engine" / Path(*module.split(".")).with_suffix(".py")
-    commands = {kind.__name__ for kind in get_args(AnyCommand)}
-
-    made = {
-        node.func.id
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
-
-    assert not made & commands
 
 
 def test_floats_and_set_iteration_are_found_where_there_are_any() -> None:

@@ -1,10 +1,10 @@
-"""kill -9 of every process in turn, under load: what was acknowledged is there, once, to the unit."""
+"""Processes killed and frozen under load: what was acknowledged is there, once, to the unit."""
 
 import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,8 @@ import pytest
 from running_exchange import RunningExchange
 from system.book_keeper import BookKeeper
 from system.traders import SYMBOL, RandomTrader
+
+from exchange.services.children import is_running
 
 PARTS = ("engine", "backend", "websocket", "db-processor", "redis", "postgres")
 TRADERS = 4
@@ -33,11 +35,36 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningExchan
         exchange.stop()
 
 
+def _kill(pid: int) -> float:
+    os.kill(pid, signal.SIGKILL)
+    return 0.0
+
+
+def _freeze(seconds: float) -> "Disturb":
+    def freeze(pid: int) -> float:
+        os.kill(pid, signal.SIGSTOP)
+        asyncio.get_running_loop().call_later(seconds, os.kill, pid, signal.SIGCONT)
+        return seconds
+
+    return freeze
+
+
+Disturb = Callable[[int], float]
+"""Does something to a process, and says how many seconds that lasts."""
+
+DISTURBANCES: dict[str, list[tuple[str, Disturb]]] = {
+    "killed": [(part, _kill) for part in PARTS],
+    # Longer than every time-out that somebody has who talks to it.
+    "frozen": [(part, _freeze(7.0 if part == "redis" else 4.0)) for part in PARTS],
+    "killed together": [("redis", _kill), ("engine", _kill), ("backend", _kill)],
+}
+
+
 @pytest.mark.timeout(400)
-async def test_nothing_acknowledged_is_lost_when_processes_are_killed(
-    exchange: RunningExchange,
-) -> None:
-    traders = [_funded(exchange, f"trader{number}", number) for number in range(TRADERS)]
+@pytest.mark.parametrize("how", DISTURBANCES)
+async def test_nothing_acknowledged_is_lost(exchange: RunningExchange, how: str) -> None:
+    names = [f"{how.replace(' ', '-')}-{number}" for number in range(TRADERS)]
+    traders = [_funded(exchange, name, seed) for seed, name in enumerate(names)]
     keeper = BookKeeper(exchange.api, exchange.ws, SYMBOL)
     keeping = asyncio.create_task(keeper.keep())
     stop = asyncio.Event()
@@ -46,12 +73,15 @@ async def test_nothing_acknowledged_is_lost_when_processes_are_killed(
         trading = [asyncio.create_task(trader.trade(session, stop)) for trader in traders]
         await asyncio.sleep(2)
 
-        for part in PARTS:
-            killed = exchange.pids()[part]
-            assert killed is not None
-            os.kill(killed, signal.SIGKILL)
-            await _trading_again(traders, time.monotonic())
-            await asyncio.sleep(1)
+        for part, disturb in DISTURBANCES[how]:
+            pid = exchange.pids()[part]
+            assert pid is not None
+            seconds = disturb(pid)
+            if how != "killed together":
+                await asyncio.sleep(seconds)
+                await _trading_again(traders, time.monotonic())
+                await asyncio.sleep(1)
+        await _trading_again(traders, time.monotonic())
 
         stop.set()
         await asyncio.gather(*trading)
@@ -60,7 +90,50 @@ async def test_nothing_acknowledged_is_lost_when_processes_are_killed(
             await _check_promises(trader, session)
         await _check_rows(exchange, traders, session)
         await _check_book(keeper)
+        # A frozen server keeps its clients, a killed one cannot.
+        assert (keeper.connections > 1) == (how != "frozen")
     keeping.cancel()
+
+
+@pytest.mark.parametrize("lost_bytes", [1_500, 40_000])
+async def test_a_journal_that_lost_its_tail_goes_on_from_postgres(
+    exchange: RunningExchange, lost_bytes: int
+) -> None:
+    traders = [_funded(exchange, f"tail{lost_bytes}-{seed}", seed) for seed in range(TRADERS)]
+    async with aiohttp.ClientSession() as session:
+        await _trade(traders, session, seconds=2)
+        while exchange.status()["lag"]["database"]:
+            await asyncio.sleep(0.05)
+        assert exchange.launcher is not None
+        exchange.launcher.kill()
+        exchange.launcher.wait()
+        _wait_for_end(exchange.pids()["redis"])
+        (journal,) = (exchange.data / "redis" / "appendonlydir").glob("*.incr.aof")
+        os.truncate(journal, journal.stat().st_size - lost_bytes)
+
+        exchange.start()
+
+        await _trade(traders, session, seconds=2)
+        for trader in traders:
+            await _check_promises(trader, session)
+        await _check_rows(exchange, traders, session)
+
+
+async def _trade(
+    traders: list[RandomTrader], session: aiohttp.ClientSession, *, seconds: float
+) -> None:
+    stop = asyncio.Event()
+    trading = [asyncio.create_task(trader.trade(session, stop)) for trader in traders]
+    await asyncio.sleep(seconds)
+    stop.set()
+    await asyncio.gather(*trading)
+
+
+def _wait_for_end(pid: int | None) -> None:
+    deadline = time.monotonic() + 15
+    while pid is not None and is_running(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 async def test_stopping_and_starting_shows_everything_as_it_was(
@@ -146,7 +219,10 @@ async def _check_rows(
             total = await connection.fetchval(
                 "SELECT sum(free + locked) FROM balances WHERE asset = $1", asset
             )
-            assert total == amount * TRADERS * UNIT, asset
+            deposits = await connection.fetchval(
+                "SELECT sum(amount) FROM transfers WHERE asset = $1", asset
+            )
+            assert total == deposits >= amount * TRADERS * UNIT, asset
         await _check_locks(connection)
         await _check_trades(connection)
         for trader in traders:
@@ -215,8 +291,7 @@ async def _check_book(keeper: BookKeeper) -> None:
             await asyncio.sleep(0.1)
     assert dict(depth["bids"]) == keeper.bids
     assert dict(depth["asks"]) == keeper.asks
-    assert keeper.events > 20
-    assert keeper.connections > 1
+    assert keeper.events > 5
 
 
 async def _public_view(exchange: RunningExchange) -> dict[str, Any]:

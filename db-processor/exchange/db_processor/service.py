@@ -59,7 +59,8 @@ log = structlog.get_logger()
 
 async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     """One life of a db-processor, from nothing to writing; ends by `stop` or by an exception."""
-    health.set(False, "starting")
+    # Its sentence stays: what an operator has to do is said until it is done.
+    health.ready = False
     await check(settings.redis_url)
     dsn = settings.database_dsn()
     async with connected(

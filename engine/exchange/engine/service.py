@@ -39,7 +39,8 @@ log = structlog.get_logger()
 
 async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     """One life of an engine, from nothing to leading; ends by `stop` or by an exception."""
-    health.set(False, "loading")
+    # Its sentence stays: what an operator has to do is said until it is done.
+    health.ready = False
     await check(settings.redis_url)
     dsn = settings.database_dsn()
     async with await Outcomes.open(settings.redis_url) as outcomes:

@@ -13,7 +13,6 @@ import asyncpg
 from exchange.backend import errors
 from exchange.backend.queries import select_position
 from exchange.postgres_db.connection import reporting_failures
-from exchange.redis.connection import ConnectionLost
 from exchange.redis.outcomes import Outcomes
 from exchange.services.process import OperatorNeeded, WorldFailed
 
@@ -90,7 +89,7 @@ class Barrier:
             try:
                 async for position in self._outcomes.positions():
                     self.database.advance(position)
-            except ConnectionLost:
+            except WorldFailed:
                 await asyncio.sleep(RECONNECT_S)
 
     async def poll(self) -> None:

@@ -68,7 +68,7 @@ async def pool(dsn: str, *, application_name: str, size_max: int) -> asyncpg.Poo
     with reporting_failures():
         return await asyncpg.create_pool(
             dsn,
-            min_size=1,
+            min_size=0,
             max_size=size_max,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=COMMAND_TIMEOUT_S,

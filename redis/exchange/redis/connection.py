@@ -26,8 +26,12 @@ class ConnectionLost(WorldFailed):
     """The connection ended while a call was under way, or before."""
 
 
-class CommandRefused(Exception):
-    """Redis answered with an error: the command was not executed."""
+class CommandRefused(WorldFailed):
+    """Redis answered with an error: the command was not executed.
+
+    Callers handle what they expect; anything else is a server that is not what it should be, and
+    starting again asks it anew.
+    """
 
     @property
     def out_of_memory(self) -> bool:
@@ -55,7 +59,7 @@ class Connection(asyncio.Protocol):
         """Connect, log on and say who we are.
 
         `on_message(channel, data)` is called for what arrives on subscribed channels. Raises
-        ConnectionLost, or CommandRefused where Redis wants another password.
+        ConnectionLost, or CommandRefused where Redis is still loading or wants another password.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("redis", "rediss") or not parts.hostname:
@@ -75,6 +79,8 @@ class Connection(asyncio.Protocol):
             if database := parts.path.strip("/"):
                 await connection.call("SELECT", database)
             await connection.call("CLIENT", "SETNAME", name)
+            # While it loads its journal it answers this, like all that matters, with an error.
+            await connection.call("PING")
         except BaseException:
             connection.close()
             raise

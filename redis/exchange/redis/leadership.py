@@ -96,7 +96,7 @@ class Leadership:
         A lost connection is only silence here: the next append finds out what it means.
         """
         while True:
-            with suppress(ConnectionLost):
+            with suppress(WorldFailed):
                 await self._connection.call("PUBLISH", LEADER, self._epoch)
             await asyncio.sleep(HEARTBEAT_S)
 

@@ -12,7 +12,7 @@ from types import TracebackType
 
 import msgspec
 
-from exchange.redis.connection import Connection, ConnectionLost
+from exchange.redis.connection import CommandRefused, Connection, ConnectionLost
 from exchange.redis.journal import COMMANDS, RUN, TOP, ChainBroken
 from exchange.services.messages import Opened, Outcome, OutcomeFrame, decode_frame
 from exchange.services.process import OperatorNeeded
@@ -129,7 +129,7 @@ class Outcomes:
                     position = _check_chain(frames, position)
                     lost_since = None
                     yield frames
-            except ConnectionLost:
+            except (ConnectionLost, CommandRefused):
                 lost_since = lost_since or loop.time()
                 if loop.time() - lost_since > RECONNECT_S_MAX:
                     raise

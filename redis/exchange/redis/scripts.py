@@ -8,10 +8,10 @@ from exchange.redis.connection import Connection
 
 
 class Script:
-    """One file of scripts/, called by its hash."""
+    """One file of lua/, called by its hash."""
 
     def __init__(self, name: str) -> None:
-        self._source = files("exchange.redis").joinpath(f"scripts/{name}.lua").read_bytes()
+        self._source = files("exchange.redis").joinpath(f"lua/{name}.lua").read_bytes()
         # Redis names scripts by SHA-1; nothing here depends on its strength.
         self._hash = hashlib.sha1(self._source, usedforsecurity=False).hexdigest()
 

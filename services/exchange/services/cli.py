@@ -354,6 +354,24 @@ def bench(
     _become("exchange.lab", "bench", *arguments)
 
 
+@app.command(
+    context_settings={
+        "ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": [],
+    }
+)  # fmt: skip
+def replay(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(metavar="ORDERS.csv [--expect TRADES.csv] [--json]", help="The recording."),
+    ],
+) -> None:
+    """Run a recorded market through the engine, in this process, and compare its trades.
+
+    Example: exchange replay docs/samples/orders.csv --expect docs/samples/trades.csv
+    """
+    _become("exchange.engine", "replay", *arguments)
+
+
 def _transfer(
     kind: str,
     name: str,

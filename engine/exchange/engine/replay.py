@@ -1,0 +1,240 @@
+"""`exchange replay`: a recorded market through the engine, in this process, trade by trade.
+
+The engine is the product's own; nothing is journalled. Every recorded order has an account to
+itself with all that it needs, so that only matching decides, and fees are zero.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
+
+from msgspec import Struct
+
+from exchange.engine.matching_engine import MatchingEngine
+from exchange.services.amounts import InvalidAmount, TooPrecise, format_amount, parse_amount
+from exchange.services.markets import Asset, Market
+from exchange.services.messages import (
+    Account,
+    AnyCommand,
+    Balance,
+    CancelOrder,
+    Counters,
+    OrderType,
+    Outcome,
+    Placed,
+    PlaceOrder,
+    Reason,
+    Rejected,
+    Side,
+    TimeInForce,
+    Trade,
+)
+
+DECIMALS = 8
+"""Of recorded prices and quantities; the quote asset has twice as many, so all products are whole."""
+_UNIT = 10**DECIMALS
+_PLENTY = 10**40
+
+MARKET = Market(
+    symbol="RECORDED",
+    base="BASE",
+    quote="QUOTE",
+    base_decimals=DECIMALS,
+    quote_decimals=2 * DECIMALS,
+    tick=_UNIT,
+    lot=1,
+    price_max=_PLENTY,
+    quantity_min=1,
+    quantity_max=_PLENTY,
+    notional_min=0,
+    notional_max=_PLENTY**2,
+    maker_rate=0,
+    taker_rate=0,
+)
+
+ORDER_COLUMNS = ("time_ms", "kind", "order", "side", "price", "quantity")
+TRADE_COLUMNS = ("time_ms", "price", "quantity", "buy_order", "sell_order", "taker_side")
+CANCEL = "CANCEL"
+
+
+class BadRecord(Exception):
+    """A file is not in the format; the text names the file, the line and what is wrong with it."""
+
+
+class RecordedOrder(Struct, frozen=True):
+    """A line of ORDERS.csv. A cancel names only its order; a market order has no price."""
+
+    time_ms: int
+    kind: str
+    order: str
+    side: Side | None = None
+    price: int = 0
+    quantity: int = 0
+
+
+class RecordedTrade(Struct, frozen=True):
+    """A line of TRADES.csv; orders are named as in ORDERS.csv."""
+
+    price: int
+    quantity: int
+    buy_order: str
+    sell_order: str
+    taker_side: Side
+
+    def __str__(self) -> str:
+        return (
+            f"{format_amount(self.quantity, DECIMALS)} at {format_amount(self.price, DECIMALS)},"
+            f" bought by {self.buy_order}, sold by {self.sell_order},"
+            f" taken by the {'buyer' if self.taker_side is Side.BUY else 'seller'}"
+        )
+
+
+class Replay:
+    """An engine that is fed a recording, and the trades that it made of it."""
+
+    def __init__(self) -> None:
+        self.trades: list[RecordedTrade] = []
+        self.commands = 0
+        self.refused = 0
+        self._engine = MatchingEngine()
+        self._names: dict[int, str] = {}
+        self._accounts: dict[str, int] = {}
+        for asset in (Asset(MARKET.base, DECIMALS), Asset(MARKET.quote, 2 * DECIMALS)):
+            self._engine.restore(asset)
+        self._engine.restore(MARKET)
+        self._engine.restore(Counters(symbol=MARKET.symbol))
+
+    def feed(self, records: Iterable[RecordedOrder]) -> None:
+        """Execute some more of the recording."""
+        for record in records:
+            self.commands += 1
+            command, now = self._command(record), record.time_ms * 1_000
+            self._take(record, self._engine.apply(self.commands, command, now))
+
+    def _command(self, record: RecordedOrder) -> AnyCommand:
+        if record.kind == CANCEL:
+            return CancelOrder(
+                account=self._accounts.get(record.order, 0),
+                symbol=MARKET.symbol,
+                client_order_id=record.order,
+            )
+        assert record.side is not None
+        return PlaceOrder(
+            account=self._funded_account(record.order),
+            symbol=MARKET.symbol,
+            side=record.side,
+            type=OrderType(record.kind),
+            time_in_force=TimeInForce.GTC,
+            price=record.price * _UNIT,
+            quantity=record.quantity,
+            client_order_id=record.order,
+        )
+
+    def _funded_account(self, order: str) -> int:
+        """An account of the order's own, as if loaded with the state."""
+        account = self._accounts.get(order)
+        if account is None:
+            account = self._accounts[order] = len(self._accounts) + 1
+            self._engine.restore(Account(id=account, name=order, created=0))
+            for asset in (MARKET.base, MARKET.quote):
+                self._engine.restore(Balance(account=account, asset=asset, free=_PLENTY, locked=0))
+        return account
+
+    def _take(self, record: RecordedOrder, outcome: Outcome) -> None:
+        if isinstance(outcome.result, Placed):
+            self._names[outcome.result.order_id] = record.order
+        elif isinstance(outcome.result, Rejected):
+            # Its order being gone is how many a recorded cancel ends.
+            self.refused += outcome.result.reason is not Reason.UNKNOWN_ORDER
+        for row in outcome.rows:
+            if isinstance(row, Trade):
+                self.trades.append(
+                    RecordedTrade(
+                        row.price // _UNIT,
+                        row.quantity,
+                        self._names[row.buy_order],
+                        self._names[row.sell_order],
+                        row.taker_side,
+                    )
+                )
+
+
+def first_difference(
+    made: Iterable[RecordedTrade], expected: Iterable[RecordedTrade]
+) -> str | None:
+    """Where two sequences of trades part, as a sentence."""
+    for number, (ours, theirs) in enumerate(zip_longest(made, expected), 1):
+        if ours != theirs:
+            return (
+                f"Trade {number} differs.\n  recorded: {theirs or 'no more trades'}"
+                f"\n  made:     {ours or 'no more trades'}"
+            )
+    return None
+
+
+def read_orders(name: str, lines: Iterable[str]) -> Iterator[RecordedOrder]:
+    """The lines of a file of that name; raises BadRecord."""
+    for line, fields in _fields(name, lines, ORDER_COLUMNS):
+        try:
+            yield _order(fields)
+        except ValueError as fault:
+            raise BadRecord(f"{name}, line {line}: {_explain(fault)}") from None
+
+
+def read_trades(name: str, lines: Iterable[str]) -> Iterator[RecordedTrade]:
+    """The lines of a file of that name; raises BadRecord."""
+    for line, fields in _fields(name, lines, TRADE_COLUMNS):
+        try:
+            yield _trade(fields)
+        except ValueError as fault:
+            raise BadRecord(f"{name}, line {line}: {_explain(fault)}") from None
+
+
+def _fields(
+    name: str, lines: Iterable[str], columns: tuple[str, ...]
+) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(lines)
+    if (found := next(reader, None)) != list(columns):
+        raise BadRecord(f"{name} must begin with {','.join(columns)}, not {found}.")
+    for fields in reader:
+        if len(fields) != len(columns):
+            raise BadRecord(
+                f"{name}, line {reader.line_num}: {len(fields)} fields instead of {len(columns)}."
+            )
+        yield reader.line_num, fields
+
+
+def _trade(fields: list[str]) -> RecordedTrade:
+    _, price, quantity, buy_order, sell_order, side = fields
+    return RecordedTrade(
+        parse_amount(price, DECIMALS),
+        parse_amount(quantity, DECIMALS),
+        buy_order,
+        sell_order,
+        Side(side),
+    )
+
+
+def _order(fields: list[str]) -> RecordedOrder:
+    time_ms, kind, order, side, price, quantity = fields
+    if not order:
+        raise ValueError("an order needs a name")
+    if kind == CANCEL:
+        return RecordedOrder(int(time_ms), kind, order)
+    is_market = OrderType(kind) is OrderType.MARKET
+    return RecordedOrder(
+        int(time_ms),
+        kind,
+        order,
+        Side(side),
+        0 if is_market else parse_amount(price, DECIMALS),
+        parse_amount(quantity, DECIMALS),
+    )
+
+
+def _explain(fault: Exception) -> str:
+    if isinstance(fault, TooPrecise):
+        return f"{fault} has more than {DECIMALS} decimals."
+    if isinstance(fault, InvalidAmount):
+        return f"{fault.args[0]!r} is no plain decimal number."
+    return f"{fault}."

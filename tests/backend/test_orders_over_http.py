@@ -329,6 +329,25 @@ def test_a_restricted_cancel_leaves_the_order(buyer: Trader) -> None:
     assert answer.error == (400, -2011, "Order was not canceled due to cancel restrictions.")
 
 
+def test_times_in_milliseconds_are_inclusive_at_both_ends(buyer: Trader) -> None:
+    order = buyer.order("BUY", "1", "50").body
+    placed = order["transactTime"]
+
+    def ids(start: int, end: int) -> list[int]:
+        answer = buyer.call("GET", "allOrders", symbol="SOLUSDC", startTime=start, endTime=end)
+        assert answer.status == 200, answer.body
+        return [one["orderId"] for one in answer.body]
+
+    assert order["orderId"] in ids(placed, placed)
+    assert order["orderId"] not in ids(placed - 5_000, placed - 1)
+    day = 24 * 60 * 60 * 1_000
+    assert order["orderId"] in ids(placed - day, placed)
+    longer = buyer.call(
+        "GET", "allOrders", symbol="SOLUSDC", startTime=placed - day - 1, endTime=placed
+    )
+    assert longer.error[:2] == (400, -1127)
+
+
 def test_a_client_order_id_is_free_again_after_its_order_ended(buyer: Trader) -> None:
     wish = {"newClientOrderId": "again"}
     assert buyer.order("BUY", "1", "10", **wish).status == 200

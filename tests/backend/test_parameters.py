@@ -17,6 +17,7 @@ from exchange.backend.parameters import (
     integer_parameter,
     limit_parameter,
     parse,
+    read_end_time,
     read_receive_window,
     read_time,
 )
@@ -115,6 +116,11 @@ def test_a_limit_is_cut_and_never_zero() -> None:
 def test_times_are_milliseconds_or_microseconds() -> None:
     assert read_time("startTime", "1700000000123") == 1_700_000_000_123_000
     assert read_time("startTime", "1700000000123456") == 1_700_000_000_123_456
+
+
+def test_a_last_millisecond_is_meant_to_its_end() -> None:
+    assert read_end_time("endTime", "1700000000123") == 1_700_000_000_123_999
+    assert read_end_time("endTime", "1700000000123456") == 1_700_000_000_123_456
 
 
 @pytest.mark.parametrize(

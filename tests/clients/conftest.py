@@ -115,8 +115,6 @@ def ccxt_client(rest: str, account: Account | None = None) -> ccxt.binance:
                 "fetchMarkets": {"types": ["spot"]},
                 "fetchMargins": False,
                 "fetchCurrencies": False,
-                # The exchange has no aggregate trades yet, which ccxt asks for otherwise.
-                "fetchTradesMethod": "publicGetTrades",
             },
         }
     )

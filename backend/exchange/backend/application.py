@@ -13,11 +13,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exchange.backend import errors
 from exchange.backend.endpoints import Endpoint
 from exchange.backend.responder import Responder
-from exchange.backend.routes import account, market, orders
+from exchange.backend.routes import account, market, orders, trades
 from exchange.backend.state import Current
 from exchange.backend.weights import Weights
 
-ENDPOINTS = (*market.ENDPOINTS, *orders.ENDPOINTS, *account.ENDPOINTS)
+ENDPOINTS = (
+    *market.ENDPOINTS,
+    *trades.ENDPOINTS,
+    *orders.ENDPOINTS,
+    *account.ENDPOINTS,
+)
 HOT = frozenset({("POST", "/api/v3/order"), ("DELETE", "/api/v3/order")})
 
 

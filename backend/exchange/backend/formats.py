@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any
 
+from exchange.services.aggregates import AggregateTrade
 from exchange.services.amounts import format_amount
 from exchange.services.candles import Candle, close_time
 from exchange.services.market_view import MarketView, Ticker
@@ -125,6 +126,19 @@ def public_trade(market: Market, trade: Trade, unit: TimeUnit) -> Json:
         "time": unit.of(trade.time),
         "isBuyerMaker": trade.taker_side is Side.SELL,
         "isBestMatch": True,
+    }
+
+
+def aggregate_trade(market: Market, trade: AggregateTrade, unit: TimeUnit) -> Json:
+    return {
+        "a": trade.first_trade_id,
+        "p": price(market, trade.price),
+        "q": quantity(market, trade.quantity),
+        "f": trade.first_trade_id,
+        "l": trade.last_trade_id,
+        "T": unit.of(trade.time),
+        "m": trade.taker_side is Side.SELL,
+        "M": True,
     }
 
 

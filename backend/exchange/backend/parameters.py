@@ -219,11 +219,13 @@ def limit_parameter(default: int, greatest: int) -> Parameter[int]:
     )
 
 
-def time_parameter(name: str, description: str) -> Parameter[int]:
+def time_parameter(
+    name: str, description: str, *, read: Callable[[str, str], int] | None = None
+) -> Parameter[int]:
     """A time in ms or µs; the value is in µs."""
     return Parameter(
         name=name,
-        read=read_time,
+        read=read or read_time,
         schema={"type": "integer", "format": "int64", "minimum": 0},
         description=f"{description}, in milliseconds or microseconds.",
     )
@@ -232,6 +234,12 @@ def time_parameter(name: str, description: str) -> Parameter[int]:
 def read_time(name: str, text: str) -> int:
     value = read_integer(name, text)
     return value if value >= MICROSECONDS_FROM else value * 1_000
+
+
+def read_end_time(name: str, text: str) -> int:
+    """The last µs that is meant: a millisecond as an inclusive bound has a thousand of them."""
+    value = read_integer(name, text)
+    return value if value >= MICROSECONDS_FROM else value * 1_000 + 999
 
 
 DECIMAL = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
@@ -326,7 +334,7 @@ ORIGINAL_CLIENT_ORDER_ID = text_parameter(
     "origClientOrderId", CLIENT_ID_PATTERN, "The order's client order id."
 )
 START_TIME = time_parameter("startTime", "From this time on, inclusive")
-END_TIME = time_parameter("endTime", "Up to this time, inclusive")
+END_TIME = time_parameter("endTime", "Up to this time, inclusive", read=read_end_time)
 FROM_ID = integer_parameter("fromId", "From this trade id on, inclusive.")
 
 # --- Parameters of every signed request ---

@@ -7,7 +7,7 @@ import asyncpg
 import msgspec
 
 from exchange.postgres_db.tables import OPEN, STORED_IN, columns
-from exchange.services.candles import Candle, Interval, stored_interval
+from exchange.services.candles import MINUTE, Candle, Interval, stored_interval
 from exchange.services.messages import Balance, Order, Side, Trade
 
 Stored = TypeVar("Stored", bound=Order | Trade | Balance)
@@ -127,6 +127,51 @@ async def select_own_trades(
     return found[: window.limit] if window.from_oldest else found[-window.limit :]
 
 
+async def select_trades(
+    connection: asyncpg.Connection,
+    symbol: str,
+    *,
+    first_id: int | None = None,
+    last_id: int = NEWEST,
+    limit: int,
+) -> list[Trade]:
+    """A market's trades by id: the oldest from `first_id` on, else the newest up to `last_id`."""
+    trades = await _select(
+        connection,
+        Trade,
+        f"""
+        WHERE symbol = $1 AND trade_id BETWEEN $2 AND $3
+        ORDER BY trade_id {"DESC" if first_id is None else "ASC"} LIMIT $4
+        """,
+        symbol,
+        first_id or 0,
+        last_id,
+        limit,
+    )
+    return sorted(trades, key=lambda trade: trade.id)
+
+
+async def select_first_trade_id(
+    connection: asyncpg.Connection, symbol: str, time: int
+) -> int | None:
+    """The first trade of the minute that `time` is in, or of the next with trades; None: none."""
+    # Trades have no index by time: the minutes know where each began.
+    found: int | None = await connection.fetchval(
+        _FIRST_TRADE_ID, symbol, Interval.MINUTE_1.value, time - time % MINUTE
+    )
+    return found
+
+
+async def select_last_trade_id(
+    connection: asyncpg.Connection, symbol: str, time: int
+) -> int | None:
+    """The last trade of the minute that `time` is in, or of the last before; None: none."""
+    found: int | None = await connection.fetchval(
+        _LAST_TRADE_ID, symbol, Interval.MINUTE_1.value, time
+    )
+    return found
+
+
 async def select_balances(connection: asyncpg.Connection, account: int) -> list[Balance]:
     return await _select(connection, Balance, "WHERE account_id = $1", account)
 
@@ -171,7 +216,7 @@ async def select_close_before(
     if close is None and stored is Interval.SECOND_1:
         # Seconds are kept for some days only, minutes for ever.
         close = await connection.fetchval(
-            _CLOSE_BEFORE, symbol, Interval.MINUTE_1.value, time - time % 60_000_000
+            _CLOSE_BEFORE, symbol, Interval.MINUTE_1.value, time - time % MINUTE
         )
     return close or 0
 
@@ -217,5 +262,13 @@ _CANDLES = """
 """
 _CLOSE_BEFORE = """
     SELECT close FROM candles WHERE symbol = $1 AND interval = $2 AND open_time < $3
+    ORDER BY open_time DESC LIMIT 1
+"""
+_FIRST_TRADE_ID = """
+    SELECT first_trade_id FROM candles WHERE symbol = $1 AND interval = $2 AND open_time >= $3
+    ORDER BY open_time LIMIT 1
+"""
+_LAST_TRADE_ID = """
+    SELECT last_trade_id FROM candles WHERE symbol = $1 AND interval = $2 AND open_time <= $3
     ORDER BY open_time DESC LIMIT 1
 """

@@ -65,7 +65,7 @@ _library_log.setLevel(logging.WARNING)
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What one socket may do and cost; times are in seconds."""
 
-    messages_per_second: int = 5
+    messages_per_second: int = 1_000
     message_bytes: int = 64 * 1024
     handshake_bytes: int = 16 * 1024
     handshake_s: float = 10

@@ -19,6 +19,7 @@ from exchange.services.candles import DAY
 from exchange.services.messages import Balance
 
 LIMIT_DEFAULT, LIMIT_MAX = 500, 1_000
+MILLISECOND = 1_000
 LIMIT = limit_parameter(LIMIT_DEFAULT, LIMIT_MAX)
 OMIT_ZERO_BALANCES = flag_parameter("omitZeroBalances", "Leave out assets without a balance.")
 
@@ -107,7 +108,8 @@ async def account(call: Call) -> Json:
 
 def _window(call: Call, first_id: int | None) -> Window:
     start, end = call.values.get(START_TIME), call.values.get(END_TIME)
-    if start is not None and end is not None and end - start > DAY:
+    # A bound in milliseconds reaches to its last microsecond.
+    if start is not None and end is not None and end - start >= DAY + MILLISECOND:
         errors.MORE_THAN_A_DAY.refuse()
     return Window(
         first_id=first_id,

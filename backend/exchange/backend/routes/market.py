@@ -1,8 +1,7 @@
-"""Public endpoints: the exchange, its markets, and what is traded there."""
+"""Public endpoints: the exchange, its markets, their books, candles and tickers."""
 
 import re
 from collections.abc import Callable
-from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -38,7 +37,6 @@ from exchange.services.markets import Market
 T = TypeVar("T")
 
 DEPTH_LIMIT = limit_parameter(100, 5_000)
-TRADES_LIMIT = limit_parameter(500, 1_000)
 KLINES_LIMIT = limit_parameter(500, 1_000)
 _STATUSES = ("TRADING", "HALT", "BREAK")
 SYMBOL_STATUS = choice_parameter(
@@ -156,7 +154,7 @@ def _chosen_markets(call: Call, markets: dict[str, Market]) -> list[Market]:
 
 async def depth(call: Call) -> Json:
     """The order book, in the same sequence of update ids as the streams."""
-    view = await _view(call)
+    view = await current_view(call)
     update_id, bids, asks = view.depth(call.values.get(DEPTH_LIMIT, 100))
     return {
         "lastUpdateId": update_id,
@@ -165,12 +163,16 @@ async def depth(call: Call) -> Json:
     }
 
 
-async def recent_trades(call: Call) -> list[Json]:
-    """The newest trades, oldest first."""
-    view = await _view(call)
-    limit = call.values.get(TRADES_LIMIT, 500)
-    newest = list(islice(reversed(view.recent_trades), limit))
-    return [formats.public_trade(view.market, trade, call.unit) for trade in reversed(newest)]
+async def average_price(call: Call) -> Json:
+    """The price by which market orders are valued."""
+    view = await current_view(call)
+    minutes = view.market.average_price_minutes
+    last = view.recent_trades[-1].time if view.recent_trades else 0
+    return {
+        "mins": minutes,
+        "price": formats.price(view.market, view.average_price(call.now, minutes)),
+        "closeTime": call.unit.of(last),
+    }
 
 
 async def klines(call: Call) -> list[list[Any]]:
@@ -246,7 +248,7 @@ async def _for_markets(call: Call, write: Callable[[MarketView], Json]) -> Json 
     if SYMBOL in values:
         if SYMBOLS in values:
             errors.COMBINATION.refuse()
-        return write(await _view(call))
+        return write(await current_view(call))
     state = call.state
     await state.barrier.market_data()
     views = state.views.markets
@@ -257,7 +259,7 @@ async def _for_markets(call: Call, write: Callable[[MarketView], Json]) -> Json 
     return [write(view) for view in chosen if status in (None, formats.market_status(view.market))]
 
 
-async def _view(call: Call) -> MarketView:
+async def current_view(call: Call) -> MarketView:
     """The market of `symbol`, current; raises the error for an unknown one."""
     state = call.state
     await state.barrier.market_data()
@@ -324,11 +326,11 @@ ENDPOINTS = (
     ),
     Endpoint(
         "GET",
-        "/api/v3/trades",
-        recent_trades,
-        summary="The newest trades",
-        parameters=(SYMBOL.required(), TRADES_LIMIT),
-        weight=25,
+        "/api/v3/avgPrice",
+        average_price,
+        summary="The average price of the last minutes",
+        parameters=(SYMBOL.required(),),
+        weight=2,
     ),
     Endpoint(
         "GET",

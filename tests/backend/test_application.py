@@ -74,7 +74,7 @@ async def test_an_empty_key_on_a_public_call_is_ignored(client: aiohttp.ClientSe
 
 async def test_every_endpoint_that_needs_a_state_says_so(client: aiohttp.ClientSession) -> None:
     for endpoint in ENDPOINTS:
-        if endpoint.path.endswith(("/ping", "/time")):
+        if endpoint.path.endswith(("/ping", "/time", "api/v1/exchangeInfo", "/system/status")):
             continue
         target = endpoint.path
         if not endpoint.is_signed:
@@ -83,6 +83,12 @@ async def test_every_endpoint_that_needs_a_state_says_so(client: aiohttp.ClientS
             body = await response.json()
             assert (response.status, body["code"]) == (503, -1001), endpoint.path
             assert response.headers["Retry-After"] == "1"
+
+
+async def test_without_a_state_the_system_is_in_maintenance(client: aiohttp.ClientSession) -> None:
+    found = await answer(client, "GET", "/sapi/v1/system/status")
+
+    assert found == (200, {"status": 1, "msg": "system_maintenance"})
 
 
 @pytest.mark.parametrize(

@@ -217,6 +217,32 @@ def test_tickers_and_candles_follow_the_trades(alice: ccxt.binance, bob: ccxt.bi
     assert bob.fetch_tickers([SYMBOL])[SYMBOL]["last"] == 103
 
 
+def test_ccxt_starts_with_its_own_options_where_every_address_is_ours(
+    exchange: Exchange, alice: ccxt.binance
+) -> None:
+    addresses = {
+        name: f"{exchange.rest}/{path}"
+        for name, path in {
+            "public": "api/v3",
+            "private": "api/v3",
+            "v1": "api/v1",
+            "sapi": "sapi/v1",
+            "fapiPublic": "fapi/v1",
+            "dapiPublic": "dapi/v1",
+        }.items()
+    }
+    client = ccxt.binance(
+        {"apiKey": alice.apiKey, "secret": alice.secret, "urls": {"api": addresses}}
+    )
+
+    markets = client.load_markets()
+
+    assert {"SOL/USDC", "BTC/USDT", "ETH/USDT"} <= set(markets)
+    assert {"SOL", "USDC"} <= set(client.currencies)
+    assert client.fetch_trading_fees()["SOL/USDC"]["maker"] == 0.001
+    assert client.fetch_status()["status"] == "ok"
+
+
 # --- Refusals ---------------------------------------------------------------------------------------
 
 

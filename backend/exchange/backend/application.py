@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exchange.backend import errors
 from exchange.backend.endpoints import Endpoint
 from exchange.backend.responder import Responder
-from exchange.backend.routes import account, market, orders, trades
+from exchange.backend.routes import account, market, orders, surroundings, trades
 from exchange.backend.state import Current
 from exchange.backend.weights import Weights
 
@@ -22,6 +22,7 @@ ENDPOINTS = (
     *trades.ENDPOINTS,
     *orders.ENDPOINTS,
     *account.ENDPOINTS,
+    *surroundings.ENDPOINTS,
 )
 HOT = frozenset({("POST", "/api/v3/order"), ("DELETE", "/api/v3/order")})
 

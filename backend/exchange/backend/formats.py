@@ -361,6 +361,26 @@ def balance(row: Balance, decimals: int) -> Json:
     }
 
 
+def currency(row: Balance, decimals: int) -> Json:
+    """An asset as wallets describe it: it can be traded, and there is no network to send it by."""
+    return {
+        "coin": row.asset,
+        "name": row.asset,
+        "free": format_amount(row.free, decimals),
+        "locked": format_amount(row.locked, decimals),
+        "freeze": "0",
+        "ipoable": "0",
+        "ipoing": "0",
+        "storage": "0",
+        "withdrawing": "0",
+        "depositAllEnable": False,
+        "withdrawAllEnable": False,
+        "isLegalMoney": False,
+        "trading": True,
+        "networkList": [],
+    }
+
+
 def account_information(
     account: int,
     *,

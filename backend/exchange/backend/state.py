@@ -30,6 +30,10 @@ class Current:
         self._state = state
 
     @property
+    def is_loaded(self) -> bool:
+        return self._state is not None
+
+    @property
     def state(self) -> State:
         if self._state is None:
             errors.UNAVAILABLE.refuse()

@@ -11,6 +11,7 @@ from itertools import islice
 import msgspec
 from sortedcontainers import SortedDict
 
+from exchange.services.average_price import AveragePrice
 from exchange.services.candles import DAY, MINUTE, Candle, Interval, fold_trades, merge
 from exchange.services.markets import Market
 from exchange.services.messages import (
@@ -178,6 +179,7 @@ class MarketView:
         self.asks: SortedDict[int, int] = SortedDict()
         self.recent_trades: deque[Trade] = deque(maxlen=RECENT_TRADES)
         self._minutes: SortedDict[int, Candle] = SortedDict()
+        self._average = AveragePrice()
         # The close of the newest minute that was dropped.
         self._dropped_close: int | None = None
         # Adding up a day of minutes is dear, so all but the newest are remembered as one.
@@ -220,6 +222,7 @@ class MarketView:
 
     def add_candle(self, candle: Candle) -> None:
         """Add a minute, or more trades to a minute."""
+        self._average.add(candle.open_time, candle.volume, candle.quote_volume)
         known: Candle | None = self._minutes.get(candle.open_time)
         self._minutes[candle.open_time] = candle if known is None else merge(known, candle)
         newest: int = self._minutes.keys()[-1]
@@ -247,15 +250,10 @@ class MarketView:
         )
 
     def average_price(self, now: int, minutes: int) -> int:
-        """What a whole base cost on average, floored, in minutes with now − N < minute ≤ now.
-
-        The last price where `minutes` is 0 or none of them saw a trade.
-        """
-        # Times are whole microseconds, so the first minute after now - N begins at the earliest
-        # one microsecond later.
-        candles = self._minutes_between(now - minutes * MINUTE + 1, now)
-        total = _merge_all(candles) if minutes else None
-        return self._weighted(total)
+        """What a whole base cost on average in the last minutes, as the engine reckons it."""
+        return self._average.at(
+            now, minutes, base_unit=self.market.base_unit, last_price=self.last_price
+        )
 
     def ticker_24h(self, now: int) -> Ticker:
         """The statistics of the last day."""

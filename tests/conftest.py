@@ -15,10 +15,15 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import hypothesis
 import pytest
 from servers import KillableServer, ask_redis, execute_sql, with_database
 
 from exchange.services import embedded
+
+# A shared machine may be slow at any moment: time is measured in benchmarks, not in tests.
+hypothesis.settings.register_profile("exchange", deadline=None)
+hypothesis.settings.load_profile("exchange")
 
 _TEMPLATE = "exchange_template"
 _database_numbers = itertools.count(1)

@@ -223,7 +223,7 @@ class AgainstTheModel(RuleBasedStateMachine):
         check_invariants(self.pair.venue.engine)
 
 
-AgainstTheModel.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+AgainstTheModel.TestCase.settings = settings(max_examples=60, stateful_step_count=60)
 TestAgainstTheModel = AgainstTheModel.TestCase
 
 

@@ -44,13 +44,13 @@ def instances(kind: Any) -> st.SearchStrategy[Any]:
     return st.from_type(kind)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(instances(AnyCommand), max_size=5))
 def test_every_command_survives_the_journal(commands: list[AnyCommand]) -> None:
     assert decode_commands(encode(commands)) == commands
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(instances(Result), st.lists(instances(Row), max_size=6).map(tuple))
 def test_every_outcome_survives_the_stream(result: Result, rows: tuple[Row, ...]) -> None:
     outcome = Outcome(
@@ -112,7 +112,7 @@ def test_messages_are_arrays_that_begin_with_their_name() -> None:
 
 @pytest.mark.parametrize("status", list(OrderStatus))
 @given(order=instances(Order))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_an_order_is_open_while_something_can_still_happen(
     status: OrderStatus, order: Order
 ) -> None:

@@ -90,8 +90,9 @@ async def test_nothing_acknowledged_is_lost(exchange: RunningExchange, how: str)
             await _check_promises(trader, session)
         await _check_rows(exchange, traders, session)
         await _check_book(keeper)
-        # A frozen server keeps its clients, a killed one cannot.
-        assert (keeper.connections > 1) == (how != "frozen")
+        if how != "frozen":
+            # A killed server's clients had to come back; a frozen one's may just have waited.
+            assert keeper.connections > 1
     keeping.cancel()
 
 

@@ -240,12 +240,18 @@ class MatchingEngine:
             return Reason.DUPLICATE_CLIENT_ORDER_ID
         return None
 
-    def _plan_cancel(self, command: CancelOrder, now: int) -> Rejected | Commit:
-        book = self.books.get(command.symbol)
+    def _book_for_cancel(self, symbol: str) -> OrderBook | Rejected:
+        book = self.books.get(symbol)
         if book is None:
             return Rejected(reason=Reason.UNKNOWN_SYMBOL)
         if book.market.mode is Mode.HALTED:
             return Rejected(reason=Reason.MARKET_CLOSED)
+        return book
+
+    def _plan_cancel(self, command: CancelOrder, now: int) -> Rejected | Commit:
+        book = self._book_for_cancel(command.symbol)
+        if isinstance(book, Rejected):
+            return book
         if command.order_id is not None:
             order = book.orders.get(command.order_id)
         elif command.client_order_id is not None:
@@ -261,11 +267,9 @@ class MatchingEngine:
         return partial(self._cancel, book, [order], now)
 
     def _plan_cancel_all(self, command: CancelAllOrders, now: int) -> Rejected | Commit:
-        book = self.books.get(command.symbol)
-        if book is None:
-            return Rejected(reason=Reason.UNKNOWN_SYMBOL)
-        if book.market.mode is Mode.HALTED:
-            return Rejected(reason=Reason.MARKET_CLOSED)
+        book = self._book_for_cancel(command.symbol)
+        if isinstance(book, Rejected):
+            return book
         orders = book.orders_of(command.account)
         if not orders:
             return Rejected(reason=Reason.NO_OPEN_ORDERS)

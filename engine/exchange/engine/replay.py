@@ -5,8 +5,9 @@ itself with all that it needs, so that only matching decides, and fees are zero.
 """
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import zip_longest
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -55,6 +56,8 @@ MARKET = Market(
 ORDER_COLUMNS = ("time_ms", "kind", "order", "side", "price", "quantity")
 TRADE_COLUMNS = ("time_ms", "price", "quantity", "buy_order", "sell_order", "taker_side")
 CANCEL = "CANCEL"
+
+_Record = TypeVar("_Record")
 
 
 class BadRecord(Exception):
@@ -174,34 +177,31 @@ def first_difference(
 
 def read_orders(name: str, lines: Iterable[str]) -> Iterator[RecordedOrder]:
     """The lines of a file of that name; raises BadRecord."""
-    for line, fields in _fields(name, lines, ORDER_COLUMNS):
-        try:
-            yield _order(fields)
-        except ValueError as fault:
-            raise BadRecord(f"{name}, line {line}: {_explain(fault)}") from None
+    return _read(name, lines, ORDER_COLUMNS, _order)
 
 
 def read_trades(name: str, lines: Iterable[str]) -> Iterator[RecordedTrade]:
     """The lines of a file of that name; raises BadRecord."""
-    for line, fields in _fields(name, lines, TRADE_COLUMNS):
-        try:
-            yield _trade(fields)
-        except ValueError as fault:
-            raise BadRecord(f"{name}, line {line}: {_explain(fault)}") from None
+    return _read(name, lines, TRADE_COLUMNS, _trade)
 
 
-def _fields(
-    name: str, lines: Iterable[str], columns: tuple[str, ...]
-) -> Iterator[tuple[int, list[str]]]:
+def _read(
+    name: str,
+    lines: Iterable[str],
+    columns: tuple[str, ...],
+    record: Callable[[list[str]], _Record],
+) -> Iterator[_Record]:
     reader = csv.reader(lines)
     if (found := next(reader, None)) != list(columns):
         raise BadRecord(f"{name} must begin with {','.join(columns)}, not {found}.")
     for fields in reader:
+        line = f"{name}, line {reader.line_num}"
         if len(fields) != len(columns):
-            raise BadRecord(
-                f"{name}, line {reader.line_num}: {len(fields)} fields instead of {len(columns)}."
-            )
-        yield reader.line_num, fields
+            raise BadRecord(f"{line}: {len(fields)} fields instead of {len(columns)}.")
+        try:
+            yield record(fields)
+        except ValueError as fault:
+            raise BadRecord(f"{line}: {_explain(fault)}") from None
 
 
 def _trade(fields: list[str]) -> RecordedTrade:

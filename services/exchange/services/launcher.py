@@ -331,7 +331,6 @@ Ctrl-C stops it; what it holds stays.
         kept = {key: os.environ[key] for key in (*_SYSTEM_VARIABLES, *passed) if key in os.environ}
         environment = {
             "CREATE_DEFAULT_MARKETS": "1",
-            "PUBLIC_WS_URL": f"ws://127.0.0.1:{self._options.ws_port}",
             **kept,
             "PYTHONUNBUFFERED": "1",
             "DATABASE_URL": self._database_url,

@@ -38,8 +38,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the backend's public API listens."""
     ws_stream_url: str = "127.0.0.1:4000"
     """Where the websocket server listens."""
-    public_ws_url: str = ""
-    """The stream server's address as clients reach it; empty: same host, port 4000."""
     admin_addr: str = "127.0.0.1:8081"
     """Where the backend's admin API listens."""
     admin_url: str = "http://127.0.0.1:8081"

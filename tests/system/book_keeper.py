@@ -40,16 +40,14 @@ class BookKeeper:
     async def _follow(
         self, session: aiohttp.ClientSession, stream: websockets.ClientConnection
     ) -> None:
-        # The first event is there before the snapshot is asked for.
-        waiting = [json.loads(await stream.recv())]
+        # Subscribed before the snapshot is asked for: the first event that is new to it continues
+        # it. A quiet market may have none, and then the snapshot is the book.
         snapshot = await self._snapshot(session)
-        while snapshot["lastUpdateId"] < waiting[0]["U"] - 1:
-            snapshot = await self._snapshot(session)
         self.bids, self.asks = dict(snapshot["bids"]), dict(snapshot["asks"])
         self.update_id = snapshot["lastUpdateId"]
         is_first = True
         while True:
-            event = waiting.pop() if waiting else json.loads(await stream.recv())
+            event = json.loads(await stream.recv())
             if event["u"] <= self.update_id:
                 continue
             if is_first:

@@ -2,9 +2,8 @@
 
 import time
 
+from exchange.services.commands import AnyCommand, CreateAccount
 from exchange.services.messages import (
-    AnyCommand,
-    CreateAccount,
     Done,
     Opened,
     Outcome,

@@ -13,9 +13,9 @@ from exchange.services.messages import (
     Outcome,
     OutcomeFrame,
     Row,
-    Side,
     Trade,
 )
+from exchange.services.orders import Side
 
 START = 1_700_000_000_000_000 - 1_700_000_000_000_000 % MINUTE
 _, MARKETS = default_markets()

@@ -1,218 +1,445 @@
-"""A slow, obvious exchange of one market, to hold the fast one against.
+"""A slow, obvious exchange, to hold the fast one against.
 
-It keeps one list of orders and what everybody owns in total. Whatever else is asked — the best
-order, what is locked, what is free — is worked out anew each time, from the definitions.
+It keeps lists of orders and what everybody owns in total. Whatever else is asked — the best order,
+what is locked, what is free, which stops a price sets off — is worked out anew each time, from the
+definitions. It shares nothing with the engine but the words of commands and answers.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from exchange.services.markets import Market
-from exchange.services.messages import OrderStatus, OrderType, PlaceOrder, Side, TimeInForce
+from msgspec.structs import replace
+from naive_market import NaiveMarket
+from naive_orders import NaiveList, NaiveOrder, NaiveTrade
+from naive_rules import (
+    count_refusal,
+    failed,
+    is_list,
+    order_refusal,
+    quantity_filters,
+    refused,
+    worth_filters,
+)
+
+from exchange.services.commands import (
+    AmendOrder,
+    AnyCommand,
+    CancelAllOrders,
+    CancelList,
+    CancelOrder,
+    ChangeAccount,
+    ChangeExchange,
+    ChangeMarket,
+    Deposit,
+    NewOrder,
+    PlaceList,
+    PlaceOrder,
+    ReplaceOrder,
+    SetMode,
+    Withdraw,
+)
+from exchange.services.markets import ExchangeRules, Feature, Market, Mode
+from exchange.services.messages import (
+    Amended,
+    Canceled,
+    Created,
+    Done,
+    Listed,
+    Placed,
+    Reason,
+    Rejected,
+    Replaced,
+    Result,
+)
+from exchange.services.orders import Contingency, OrderStatus, Side
+
+MILLION = 1_000_000
+FEES = 0
+"""The account that all fees go to."""
 
 
 @dataclass
-class NaiveOrder:
-    id: int
-    command: PlaceOrder
-    quantity: int
-    filled: int = 0
-    filled_quote: int = 0
-    status: OrderStatus = OrderStatus.NEW
-
-    @property
-    def remaining(self) -> int:
-        return self.quantity - self.filled
-
-    @property
-    def is_open(self) -> bool:
-        return self.status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+class NaiveAccount:
+    tier: int = 0
+    discount: bool = False
+    stopped: bool = False
 
 
-@dataclass
-class NaiveTrade:
-    price: int
-    quantity: int
-    buy_order: int
-    sell_order: int
-
-
-@dataclass
 class NaiveExchange:
-    market: Market
-    owned: dict[tuple[int, str], int] = field(default_factory=dict)
-    orders: list[NaiveOrder] = field(default_factory=list)
-    trades: list[NaiveTrade] = field(default_factory=list)
-    traded: list[tuple[int, int, int]] = field(default_factory=list)  # minute, base, quote
+    """Give it the commands that the engine gets; the answers, and all that follows, are the same."""
 
-    def deposit(self, account: int, asset: str, amount: int) -> None:
-        self.own(account, asset, amount)
+    def __init__(self, *markets: Market) -> None:
+        self.rules = ExchangeRules()
+        self.owned: dict[tuple[int, str], int] = {}
+        self.accounts: dict[int, NaiveAccount] = {}
+        self.markets = {market.symbol: NaiveMarket(market, self) for market in markets}
 
-    def withdraw(self, account: int, asset: str, amount: int) -> bool:
-        if self.free(account, asset) < amount:
-            return False
-        self.own(account, asset, -amount)
-        return True
+    def do(self, command: AnyCommand, number: int, now: int) -> Result:
+        for market in self.markets.values():
+            market.now = now
+        result = self.result(command, number)
+        for market in self.markets.values():
+            market.finish()
+        return result
+
+    def result(self, command: AnyCommand, number: int) -> Result:
+        match command:
+            case Deposit():
+                self.own(command.account, command.asset, command.amount)
+                return Created(id=number)
+            case Withdraw():
+                return self.withdraw(command, number)
+            case ChangeExchange():
+                self.rules = command.rules
+                return Done()
+            case ChangeAccount():
+                return self.change_account(command)
+            case SetMode():
+                for symbol, naive in self.markets.items():
+                    if command.symbol in (None, symbol):
+                        naive.market = replace(naive.market, mode=command.mode)
+                return Done()
+            case ChangeMarket():
+                naive = self.markets[command.symbol]
+                naive.market = replace(
+                    naive.market,
+                    maker_rate=command.maker_rate,
+                    taker_rate=command.taker_rate,
+                    rules=command.rules,
+                )
+                return Done()
+            case PlaceOrder():
+                return self.place(command, self.markets[command.symbol])
+            case PlaceList():
+                return self.place_list(command, self.markets[command.symbol], number)
+            case ReplaceOrder():
+                return self.replace(command, self.markets[command.symbol])
+            case AmendOrder():
+                return self.amend(command, self.markets[command.symbol])
+            case CancelOrder() | CancelList() | CancelAllOrders():
+                return self.do_cancel(command, self.markets[command.symbol])
+            case _:
+                raise AssertionError(command)
+
+    # --- Money ---
 
     def own(self, account: int, asset: str, amount: int) -> None:
         self.owned[account, asset] = self.owned.get((account, asset), 0) + amount
 
     def locked(self, account: int, asset: str) -> int:
-        total = 0
-        for order in self.open_orders(account):
-            if order.command.side is Side.BUY and asset == self.market.quote:
-                total += order.remaining * order.command.price // self.market.base_unit
-            if order.command.side is Side.SELL and asset == self.market.base:
-                total += order.remaining
-        return total
+        return sum(
+            market.locked(order)
+            for market in self.markets.values()
+            for order in market.open_orders(account)
+            if market.asset(order.side) == asset
+        )
 
     def free(self, account: int, asset: str) -> int:
         return self.owned.get((account, asset), 0) - self.locked(account, asset)
 
-    def open_orders(self, account: int | None = None) -> list[NaiveOrder]:
+    def withdraw(self, command: Withdraw, number: int) -> Result:
+        if self.free(command.account, command.asset) < command.amount:
+            return refused(Reason.INSUFFICIENT_BALANCE)
+        self.own(command.account, command.asset, -command.amount)
+        return Created(id=number)
+
+    def charge(
+        self, market: Market, order: NaiveOrder, trade: NaiveTrade, *, is_maker: bool
+    ) -> tuple[int, str]:
+        """Take the fee of one side that has just got its part; how much, and of what if of
+        something else."""
+        account = self.account(order.account)
+        maker_rate, taker_rate = market.maker_rate, market.taker_rate
+        for tier in market.rules.tiers:
+            if tier.tier == account.tier:
+                maker_rate, taker_rate = tier.maker_rate, tier.taker_rate
+        rate = maker_rate if is_maker else taker_rate
+        quote = trade.price * trade.quantity // market.base_unit
+        received, asset = quote, market.quote
+        if order.side is Side.BUY:
+            received, asset = trade.quantity, market.base
+        fee, fee_asset = received * rate // MILLION, asset
+        if account.discount and market.rules.fee_discount and self.rules.discount_asset:
+            value = quote * rate // MILLION * self.rules.discount // MILLION
+            cheaper = self.convert(value, market, trade.price)
+            if (
+                cheaper is not None
+                and self.free(order.account, self.rules.discount_asset) >= cheaper
+            ):
+                fee, fee_asset = cheaper, self.rules.discount_asset
+        self.own(order.account, fee_asset, -fee)
+        self.own(FEES, fee_asset, fee)
+        return fee, "" if fee_asset == asset else fee_asset
+
+    def convert(self, value: int, market: Market, price: int) -> int | None:
+        """A quote amount in the discount asset; None if nobody knows what that is worth."""
+        wanted = self.rules.discount_asset
+        if market.quote == wanted:
+            return value
+        if market.base == wanted:
+            return value * market.base_unit // price
+        for _, other in sorted(self.markets.items()):
+            pair = (other.market.base, other.market.quote)
+            if other.last_price and pair == (wanted, market.quote):
+                return value * other.market.base_unit // other.last_price
+            if other.last_price and pair == (market.quote, wanted):
+                return value * other.last_price // other.market.base_unit
+        return None
+
+    # --- Placing ---
+
+    def account(self, account: int) -> NaiveAccount:
+        return self.accounts.setdefault(account, NaiveAccount())
+
+    def place(self, command: PlaceOrder, market: NaiveMarket) -> Placed | Rejected:
+        refusal = self.refusal(command, (command.order,), market)
+        if refusal is not None:
+            return refusal
+        return self.place_one(command, command.order, market)
+
+    def place_one(
+        self, command: PlaceOrder | ReplaceOrder, new: NewOrder, market: NaiveMarket
+    ) -> Placed | Rejected:
+        """The rest of a placement, which depends on what is open and free now."""
+        if self.is_taken(command.account, (new,), market):
+            return refused(Reason.DUPLICATE_CLIENT_ORDER_ID)
+        (order,) = self.new_orders(command.account, (new,), market)
+        hindrance = market.hindrance([order])
+        if hindrance is not None:
+            return hindrance
+        if new.quote_quantity is not None and new.side is Side.BUY:
+            steps = market.sweep(order).steps
+            bought = sum(step.traded + step.taker_prevented for step in steps)
+            if self.exceeds_position(command.account, bought, market):
+                return failed("MAX_POSITION")
+        market.orders.append(order)
+        market.begin(order)
+        return Placed(symbol=order.symbol, order_id=order.id)
+
+    def place_list(self, command: PlaceList, market: NaiveMarket, number: int) -> Result:
+        oco = command.contingency is Contingency.OCO
+        for feature, needed in (
+            (Feature.OTO, not oco),
+            (Feature.OCO, oco or len(command.orders) == 3),
+        ):
+            if needed and feature not in market.market.rules.features:
+                return refused(Reason.NOT_SUPPORTED, feature.value)
+        if not is_list(command.orders, oco=oco):
+            return refused(Reason.INVALID)
+        refusal = self.refusal(command, command.orders, market)
+        if refusal is not None:
+            return refusal
+        if self.is_taken(command.account, command.orders, market) or any(
+            one.client_list_id == command.client_list_id
+            for one in market.open_lists(command.account)
+        ):
+            return refused(Reason.DUPLICATE_CLIENT_ORDER_ID)
+        orders = self.new_orders(command.account, command.orders, market)
+        beginning = orders if oco else orders[:1]
+        hindrance = market.hindrance(beginning)
+        if hindrance is not None:
+            return hindrance
+        for order in orders:
+            order.list_id = number
+            order.status = OrderStatus.PENDING_NEW
+        market.orders += orders
+        market.lists.append(
+            NaiveList(number, command.account, command.client_list_id, command.contingency, orders)
+        )
+        for order in beginning:
+            market.begin(order)
+        return Listed(symbol=command.symbol, list_id=number)
+
+    def new_orders(
+        self, account: int, asked: tuple[NewOrder, ...], market: NaiveMarket
+    ) -> list[NaiveOrder]:
         return [
-            order
-            for order in self.orders
-            if order.is_open and account in (None, order.command.account)
+            NaiveOrder(
+                symbol=market.market.symbol,
+                id=market.known_orders + number,
+                account=account,
+                new=new,
+                client_order_id=new.client_order_id,
+                quantity=new.quantity or 0,
+                self_trade=new.self_trade or market.market.rules.self_trade_default,
+            )
+            for number, new in enumerate(asked, 1)
         ]
 
-    def cancel(self, account: int, client_order_id: str) -> bool:
-        for order in self.open_orders(account):
-            if order.command.client_order_id == client_order_id:
-                order.status = OrderStatus.CANCELED
-                return True
-        return False
-
-    def place(self, command: PlaceOrder, now: int) -> str:
-        """What became of it: "refused", or the status of the new order."""
-        if not self.allowed(command, now):
-            return "refused"
-        pieces = self.pieces(command)
-        taken = sum(quantity for _, quantity in pieces)
-        if command.type is OrderType.MARKET and not taken:
-            return "refused"
-        if command.type is OrderType.LIMIT_MAKER and pieces:
-            return "refused"
-        if command.time_in_force is TimeInForce.FOK and taken < (command.quantity or 0):
-            pieces = []
-        if not self.covered(command, pieces):
-            return "refused"
-        order = NaiveOrder(len(self.orders) + 1, command, command.quantity or taken)
-        best_price = pieces[-1][0].command.price if pieces else 0
-        for maker, quantity in pieces:
-            self.trade(order, maker, quantity, now)
-        order.status = self.final_status(order, best_price)
-        self.orders.append(order)
-        return order.status.value
-
-    def final_status(self, order: NaiveOrder, last_price: int) -> OrderStatus:
-        command = order.command
-        if command.quote_quantity is not None:
-            left = command.quote_quantity - order.filled_quote
-            could_buy = left * self.market.base_unit // last_price // self.market.lot
-            starved = could_buy and not self.resting(command)
-            return OrderStatus.EXPIRED if starved else OrderStatus.FILLED
-        if not order.remaining:
-            return OrderStatus.FILLED
-        if command.type is OrderType.MARKET or command.time_in_force is not TimeInForce.GTC:
-            return OrderStatus.EXPIRED
-        return OrderStatus.PARTIALLY_FILLED if order.filled else OrderStatus.NEW
-
-    def allowed(self, command: PlaceOrder, now: int) -> bool:
-        market = self.market
-        price = command.price
-        if command.type is OrderType.MARKET:
-            price = self.average_price(now)
-        elif price % market.tick or not market.tick <= price <= market.price_max:
-            return False
-        quantity = command.quantity
-        if quantity is not None and (
-            quantity % market.lot or not market.quantity_min <= quantity <= market.quantity_max
-        ):
-            return False
-        if quantity is None:
-            notional = command.quote_quantity or 0
-        elif price:
-            notional = price * quantity // market.base_unit
+    def refusal(
+        self,
+        command: PlaceOrder | PlaceList | ReplaceOrder,
+        asked: tuple[NewOrder, ...],
+        market: NaiveMarket,
+    ) -> Rejected | None:
+        """Whatever forbids these orders before the book and the balances are looked at."""
+        account = command.account
+        if command.deadline and command.deadline < market.now:
+            return refused(Reason.LATE)
+        if market.market.mode is not Mode.RUNNING:
+            return refused(Reason.MARKET_CLOSED)
+        if self.account(account).stopped:
+            return refused(Reason.ACCOUNT_STOPPED)
+        for new in asked:
+            refusal = order_refusal(market.market, self.rules, new, market.average_price())
+            if refusal is not None:
+                return refusal
+        everywhere = self.markets.values()
+        refusal = count_refusal(
+            market.market,
+            self.rules,
+            market.open_orders(account),
+            [order for one in everywhere for order in one.open_orders(account)],
+            (
+                len(market.open_lists(account)),
+                sum(len(one.open_lists(account)) for one in everywhere),
+            ),
+            list(asked),
+            adds_list=isinstance(command, PlaceList),
+        )
+        if refusal is not None:
+            return refusal
+        buys = [(new.quantity or 0) if new.side is Side.BUY else 0 for new in asked]
+        if isinstance(command, PlaceList) and command.contingency is Contingency.OCO:
+            bought = max(buys)
         else:
-            notional = market.notional_min
-        if notional < market.notional_min:
+            # Of a third order and the second only one can be filled.
+            bought = buys[0] + max(buys[1:], default=0)
+        return failed("MAX_POSITION") if self.exceeds_position(account, bought, market) else None
+
+    def exceeds_position(self, account: int, bought: int, market: NaiveMarket) -> bool:
+        most = market.market.rules.position_max
+        if not most or not bought:
             return False
-        if command.type is not OrderType.MARKET and notional > market.notional_max:
-            return False
-        own = self.open_orders(command.account)
-        return all(order.command.client_order_id != command.client_order_id for order in own)
+        buys = [order for order in market.open_orders(account) if order.side is Side.BUY]
+        owned = self.owned.get((account, market.market.base), 0)
+        return owned + sum(order.remaining for order in buys) + bought > most
 
-    def average_price(self, now: int) -> int:
-        this_minute = now // 60_000_000
-        first = this_minute - self.market.average_price_minutes + 1
-        recent = [one for one in self.traded if first <= one[0] <= this_minute]
-        base = sum(one[1] for one in recent)
-        if base:
-            return sum(one[2] for one in recent) * self.market.base_unit // base
-        return self.trades[-1].price if self.trades else 0
+    def is_taken(self, account: int, asked: tuple[NewOrder, ...], market: NaiveMarket) -> bool:
+        """Whether a client order id is open already, or asked for twice."""
+        ids = [new.client_order_id for new in asked]
+        ids += [order.client_order_id for order in market.open_orders(account)]
+        return any(ids.count(new.client_order_id) > 1 for new in asked)
 
-    def resting(self, command: PlaceOrder) -> list[NaiveOrder]:
-        """The other side's open orders, best price first, oldest first among equals."""
-        other = [order for order in self.open_orders() if order.command.side is not command.side]
-        sign = 1 if command.side is Side.BUY else -1
-        return sorted(other, key=lambda order: (sign * order.command.price, order.id))
+    # --- Cancelling ---
 
-    def pieces(self, command: PlaceOrder) -> list[tuple[NaiveOrder, int]]:
-        found = []
-        quantity, quote = command.quantity, command.quote_quantity
-        for maker in self.resting(command):
-            price = maker.command.price
-            if command.type is not OrderType.MARKET:
-                too_dear = command.side is Side.BUY and price > command.price
-                too_cheap = command.side is Side.SELL and price < command.price
-                if too_dear or too_cheap:
-                    break
-            if quantity is not None:
-                piece = min(quantity, maker.remaining)
-                quantity -= piece
-            else:
-                assert quote is not None
-                lots = quote * self.market.base_unit // price // self.market.lot
-                piece = min(lots * self.market.lot, maker.remaining)
-                quote -= piece * price // self.market.base_unit
-            if not piece:
-                break
-            found.append((maker, piece))
-        return found
+    def do_cancel(
+        self, command: CancelOrder | CancelList | CancelAllOrders, market: NaiveMarket
+    ) -> Result:
+        if market.market.mode not in (Mode.RUNNING, Mode.CANCEL_ONLY):
+            return refused(Reason.MARKET_CLOSED)
+        match command:
+            case CancelOrder():
+                return self.cancel(command, market)
+            case CancelList():
+                return self.cancel_list(command, market)
+            case CancelAllOrders():
+                orders = market.open_orders(command.account)
+                if not orders:
+                    return refused(Reason.NO_OPEN_ORDERS)
+                ids = [id for order in orders for id in market.cancel(order)]
+                return Canceled(symbol=command.symbol, order_ids=tuple(ids))
 
-    def covered(self, command: PlaceOrder, pieces: list[tuple[NaiveOrder, int]]) -> bool:
-        market = self.market
-        if command.side is Side.SELL:
-            needed = sum(quantity for _, quantity in pieces)
-            if command.type is not OrderType.MARKET:
-                needed = command.quantity or 0
-            return self.free(command.account, market.base) >= needed
-        if command.type is not OrderType.MARKET:
-            needed = command.price * (command.quantity or 0) // market.base_unit
-        elif command.quote_quantity is not None:
-            needed = command.quote_quantity
-        else:
-            needed = sum(
-                maker.command.price * quantity // market.base_unit for maker, quantity in pieces
-            )
-        return self.free(command.account, market.quote) >= needed
+    def cancel(
+        self, command: CancelOrder | ReplaceOrder, market: NaiveMarket
+    ) -> Canceled | Rejected:
+        order = self.find(command, market)
+        if isinstance(order, Rejected):
+            return order
+        if command.only is not None and command.only is not order.status:
+            return refused(Reason.CANCEL_RESTRICTED)
+        return Canceled(symbol=command.symbol, order_ids=tuple(market.cancel(order)))
 
-    def trade(self, taker: NaiveOrder, maker: NaiveOrder, quantity: int, now: int) -> None:
-        market, price = self.market, maker.command.price
-        quote = price * quantity // market.base_unit
-        for order in (taker, maker):
-            order.filled += quantity
-            order.filled_quote += quote
-        maker.status = OrderStatus.PARTIALLY_FILLED if maker.remaining else OrderStatus.FILLED
-        buyer, seller = (taker, maker) if taker.command.side is Side.BUY else (maker, taker)
-        buy_rate = market.taker_rate if buyer is taker else market.maker_rate
-        sell_rate = market.taker_rate if seller is taker else market.maker_rate
-        buy_fee, sell_fee = quantity * buy_rate // 10**6, quote * sell_rate // 10**6
-        self.own(buyer.command.account, market.quote, -quote)
-        self.own(buyer.command.account, market.base, quantity - buy_fee)
-        self.own(seller.command.account, market.base, -quantity)
-        self.own(seller.command.account, market.quote, quote - sell_fee)
-        self.own(0, market.base, buy_fee)
-        self.own(0, market.quote, sell_fee)
-        self.trades.append(NaiveTrade(price, quantity, buyer.id, seller.id))
-        self.traded.append((now // 60_000_000, quantity, quote))
+    def cancel_list(self, command: CancelList, market: NaiveMarket) -> Result:
+        for one in market.open_lists(command.account):
+            if command.list_id in (None, one.id) and (
+                command.client_list_id in (None, one.client_list_id)
+            ):
+                ids = tuple(market.cancel(one.orders[0]))
+                return Canceled(symbol=command.symbol, order_ids=ids)
+        return refused(Reason.UNKNOWN_LIST)
+
+    def find(
+        self, command: CancelOrder | ReplaceOrder | AmendOrder, market: NaiveMarket
+    ) -> NaiveOrder | Rejected:
+        wanted, client_id = command.order_id, command.client_order_id
+        for order in market.open_orders(command.account):
+            if wanted is None and order.client_order_id == client_id:
+                return order
+            if order.id == wanted:
+                if client_id in (None, order.client_order_id):
+                    return order
+                return refused(Reason.ORDER_ID_MISMATCH)
+        return refused(Reason.UNKNOWN_ORDER)
+
+    def change_account(self, command: ChangeAccount) -> Result:
+        account = self.account(command.account)
+        if command.tier is not None:
+            account.tier = command.tier
+        if command.discount is not None:
+            account.discount = command.discount
+        if command.stopped is not None:
+            account.stopped = command.stopped
+        if account.stopped:
+            for market in self.markets.values():
+                for order in market.open_orders(command.account):
+                    market.cancel(order)
+        return Done()
+
+    # --- Changing ---
+
+    def replace(self, command: ReplaceOrder, market: NaiveMarket) -> Result:
+        if Feature.CANCEL_REPLACE not in market.market.rules.features:
+            return refused(Reason.NOT_SUPPORTED, Feature.CANCEL_REPLACE.value)
+        refusal = self.refusal(command, (command.order,), market)
+        if refusal is not None:
+            return refusal
+        canceled = self.cancel(command, market)
+        if isinstance(canceled, Rejected) and command.stop_on_failure:
+            return Replaced(canceled=canceled, placed=None)
+        return Replaced(canceled=canceled, placed=self.place_one(command, command.order, market))
+
+    def amend(self, command: AmendOrder, market: NaiveMarket) -> Result:
+        if market.market.mode not in (Mode.RUNNING, Mode.CANCEL_ONLY):
+            return refused(Reason.MARKET_CLOSED)
+        if Feature.AMEND not in market.market.rules.features:
+            return refused(Reason.NOT_SUPPORTED, Feature.AMEND.value)
+        order = self.find(command, market)
+        if isinstance(order, Rejected):
+            return order
+        refusal = self.amend_refusal(command, order, market)
+        if refusal is not None:
+            return refusal
+        order.client_order_id = command.new_client_order_id
+        order_list = market.list_of(order)
+        together = [order]
+        if order_list is not None and order in order_list.legs:
+            together = [leg for leg in order_list.legs if leg.is_open]
+        for one in together:
+            one.quantity = command.quantity
+            one.shown = min(one.shown, one.remaining)
+            one.amends += 1
+        return Amended(symbol=command.symbol, order_id=order.id)
+
+    def amend_refusal(
+        self, command: AmendOrder, order: NaiveOrder, market: NaiveMarket
+    ) -> Rejected | None:
+        quantity, rules = command.quantity, market.market.rules
+        if quantity == order.quantity:
+            return refused(Reason.NO_CHANGE)
+        if quantity > order.quantity:
+            return refused(Reason.AMEND_INCREASE)
+        if rules.amends_max and order.amends >= rules.amends_max:
+            return failed("MAX_NUM_ORDER_AMENDS")
+        filters = list(quantity_filters(market.market, order.new.type, quantity))
+        if price := order.price or market.average_price():
+            worth = price * quantity // market.market.base_unit
+            filters += worth_filters(market.market, order.new.type, worth)
+        for name, passes in filters:
+            if not passes:
+                return failed(name)
+        if quantity <= order.filled + order.prevented:
+            return refused(Reason.INVALID)
+        others = [one for one in market.open_orders(order.account) if one is not order]
+        if any(one.client_order_id == command.new_client_order_id for one in others):
+            return refused(Reason.DUPLICATE_CLIENT_ORDER_ID)
+        return None

@@ -142,6 +142,92 @@ def test_a_market_can_be_halted_and_resumed(backend: RunningBackend) -> None:
     assert sell() == 0
 
 
+def test_rules_are_shown_as_they_can_be_written(backend: RunningBackend) -> None:
+    shown = backend.admin("GET", "markets/SOLUSDC/rules").body
+
+    assert (shown["symbol"], shown["maker"], shown["taker"]) == ("SOLUSDC", "0.001", "0.001")
+    assert shown["tiers"] == []
+    assert shown["rules"]["bid_up"] == "5"
+    assert shown["rules"]["orders_max"] == 200
+    assert "tiers" not in shown["rules"]
+    assert backend.admin("POST", "markets/SOLUSDC/rules", rules={}).body == shown
+
+
+def test_only_the_rules_that_are_named_change(backend: RunningBackend) -> None:
+    before = backend.admin("GET", "markets/ETHUSDT/rules").body
+
+    changed = backend.admin(
+        "POST",
+        "markets/ETHUSDT/rules",
+        taker="0.002",
+        tiers=[
+            {"tier": 2, "maker": "0", "taker": "0.0005"},
+            {"tier": 1, "maker": "0.0008", "taker": "0.001"},
+        ],
+        rules={"market_lot": "0.01", "market_quantity_min": "0.05"},
+    ).body
+
+    assert changed["maker"] == before["maker"]
+    assert changed["taker"] == "0.002"
+    assert [one["tier"] for one in changed["tiers"]] == [1, 2]
+    wanted = {"market_lot": "0.01", "market_quantity_min": "0.05"}
+    assert changed["rules"] == {**before["rules"], **wanted}
+    assert backend.admin("GET", "markets/ETHUSDT/rules").body == changed
+    fewer = backend.admin(
+        "POST",
+        "markets/ETHUSDT/rules",
+        dropTiers=[1],
+        tiers=[{"tier": 2, "maker": "0.0001", "taker": "0.0005"}],
+    ).body
+    assert fewer["tiers"] == [{"tier": 2, "maker": "0.0001", "taker": "0.0005"}]
+
+
+def test_a_change_of_several_rules_happens_as_a_whole_or_not(backend: RunningBackend) -> None:
+    before = backend.admin("GET", "markets/BTCUSDT/rules").body
+
+    for wrong, sentence in (
+        ({"orders_max": "7", "prize_up": "2"}, "There is no rule prize_up; did you mean price_up?"),
+        (
+            {"orders_max": "7", "price_up": "1.1", "price_down": "1.2"},
+            "The multiplier down must be at most the one up.",
+        ),
+        ({"orders_max": "7", "position_max": "0.000001"}, "multiples of the lot"),
+    ):
+        answer = backend.admin("POST", "markets/BTCUSDT/rules", rules=wrong)
+        assert answer.status == 400
+        assert sentence in answer.body["error"]
+
+    assert backend.admin("GET", "markets/BTCUSDT/rules").body == before
+
+
+def test_the_rules_of_the_exchange_are_changed_one_by_one(backend: RunningBackend) -> None:
+    before = backend.admin("GET", "rules").body["rules"]
+
+    changed = backend.admin("POST", "rules", rules={"order_lists_max": "9"}).body["rules"]
+
+    assert changed == {**before, "order_lists_max": 9}
+    assert backend.admin("GET", "rules").body["rules"] == changed
+    backend.admin("POST", "rules", rules={"order_lists_max": "0"})
+
+
+def test_an_account_is_changed_in_what_is_named(backend: RunningBackend) -> None:
+    name = new_name()
+    account = backend.admin("POST", "accounts", name=name).body["accountId"]
+
+    first = backend.admin("POST", f"accounts/{name}", tier=3)
+    second = backend.admin("POST", f"accounts/{name}", discount=True)
+
+    assert first.body == {
+        "accountId": account,
+        "name": name,
+        "tier": 3,
+        "discount": False,
+        "stopped": False,
+        "canceledOrders": 0,
+    }
+    assert second.body == {**first.body, "discount": True}
+
+
 def test_the_status_tells_positions_and_markets(backend: RunningBackend) -> None:
     status = backend.admin("GET", "status").body
 
@@ -168,6 +254,25 @@ def test_the_status_tells_positions_and_markets(backend: RunningBackend) -> None
         ),
         ("POST", "markets/NOSUCH/mode", {"mode": "HALTED"}, 404),
         ("POST", "markets/SOLUSDC/mode", {"mode": "OFF"}, 400),
+        ("GET", "markets/NOSUCH/rules", {}, 404),
+        ("POST", "markets/NOSUCH/rules", {"rules": {"orders_max": "1"}}, 404),
+        ("POST", "markets/SOLUSDC/rules", {"rules": {"orders_max": 1}}, 400),
+        ("POST", "markets/SOLUSDC/rules", {"rules": {"orders_max": "-1"}}, 400),
+        ("POST", "markets/SOLUSDC/rules", {"rules": {"price_down": "1"}}, 400),
+        ("POST", "markets/SOLUSDC/rules", {"maker": "1"}, 400),
+        ("POST", "markets/SOLUSDC/rules", {"taker": "0.0000001"}, 400),
+        ("POST", "markets/SOLUSDC/rules", {"dropTiers": [7]}, 404),
+        (
+            "POST", "markets/SOLUSDC/rules",
+            {"tiers": [{"tier": 0, "maker": "0", "taker": "0"}]}, 400,
+        ),
+        ("POST", "markets/SOLUSDC/rules", {"tiers": [{"tier": 1, "maker": "0"}]}, 400),
+        ("POST", "rules", {"rules": {"price_up": "1"}}, 400),
+        ("POST", "rules", {"rules": {"discount": "1.1"}}, 400),
+        ("POST", "rules", {"rules": {"discount_asset": "NONE"}}, 404),
+        ("POST", "rules", {"rules": {"assets_max": "NONE:1"}}, 400),
+        ("POST", "accounts/nobody", {"tier": 1}, 404),
+        ("POST", "accounts/exchange", {"stopped": True}, 400),
         ("POST", "assets", {"asset": "X", "decimals": 19}, 400),
         ("POST", "assets", {"asset": "x", "decimals": 8}, 400),
         (
@@ -190,6 +295,19 @@ def test_a_bad_wish_is_explained_in_a_sentence(
 
     assert answer.status == status, answer
     assert answer.body.keys() == {"error"}
+    assert answer.body["error"].endswith(".")
+
+
+@pytest.mark.parametrize("change", [{}, {"tier": -1}, {"tier": "1"}, {"stopped": 1}, {"open": 1}])
+def test_a_bad_change_of_an_account_is_explained(
+    backend: RunningBackend, change: dict[str, object]
+) -> None:
+    name = new_name()
+    backend.admin("POST", "accounts", name=name)
+
+    answer = backend.admin("POST", f"accounts/{name}", **change)
+
+    assert answer.status == 400
     assert answer.body["error"].endswith(".")
 
 

@@ -3,47 +3,21 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from exchange.backend import errors, formats
+from exchange.backend.errors import Asked
 from exchange.backend.formats import TimeUnit
 from exchange.services.candles import Interval, fold_trades
-from exchange.services.markets import Mode, default_markets
-from exchange.services.messages import (
-    Order,
-    OrderStatus,
-    OrderType,
-    Reason,
-    Rejected,
-    Side,
-    TimeInForce,
-    Trade,
-)
+from exchange.services.filters import Filter
+from exchange.services.markets import Asset, ExchangeRules, Feature, default_markets
+from exchange.services.messages import Account, Reason, Rejected, Trade
+from exchange.services.orders import OrderType, Side
 
+ASSETS = {asset.name: asset for asset in default_markets()[0]}
 MARKET = default_markets()[1][0]
 UNIT = 10**8
 TIME = 1_700_000_000_123_456
-
-ORDER = Order(
-    symbol="SOLUSDC",
-    id=5,
-    account=7,
-    client_order_id="mine",
-    side=Side.BUY,
-    type=OrderType.LIMIT,
-    time_in_force=TimeInForce.GTC,
-    price=101 * UNIT,
-    quantity=3 * UNIT,
-    quote_quantity=0,
-    filled=UNIT,
-    filled_quote=100 * UNIT,
-    locked=202 * UNIT,
-    status=OrderStatus.PARTIALLY_FILLED,
-    queue=1,
-    created=TIME,
-    updated=TIME + 1_000,
-    request=None,
-    deadline=0,
-)
 TRADE = Trade(
     symbol="SOLUSDC",
     id=9,
@@ -60,58 +34,118 @@ TRADE = Trade(
     sell_fee=UNIT // 10,
 )
 
+PLACE, CANCEL, AMEND = Asked
+
 
 @pytest.mark.parametrize(
-    ("reason", "cancel", "status", "code", "text"),
+    ("reason", "detail", "asked", "status", "code", "text"),
     [
         (
-            Reason.LATE, False, 400, -1021,
+            Reason.LATE, "", PLACE, 400, -1021,
             "Timestamp for this request is outside of the recvWindow.",
         ),
         (
-            Reason.KEY_NOT_VALID, False, 401, -2015,
+            Reason.KEY_NOT_VALID, "", PLACE, 401, -2015,
             "Invalid API-key, IP, or permissions for action.",
         ),
-        (Reason.UNKNOWN_SYMBOL, False, 400, -1121, "Invalid symbol."),
-        (Reason.UNKNOWN_ORDER, True, 400, -2011, "Unknown order sent."),
-        (Reason.NO_OPEN_ORDERS, True, 400, -2011, "Unknown order sent."),
+        (Reason.UNKNOWN_SYMBOL, "", PLACE, 400, -1121, "Invalid symbol."),
+        (Reason.UNKNOWN_ORDER, "", CANCEL, 400, -2011, "Unknown order sent."),
+        (Reason.UNKNOWN_ORDER, "", AMEND, 400, -2038, "Unknown order sent."),
+        (Reason.UNKNOWN_LIST, "", CANCEL, 400, -2011, "Unknown order list sent."),
+        (Reason.NO_OPEN_ORDERS, "", CANCEL, 400, -2011, "Unknown order sent."),
         (
-            Reason.ORDER_ID_MISMATCH, True, 400, -2039,
+            Reason.ORDER_ID_MISMATCH, "", CANCEL, 400, -2039,
             "Client order ID is not correct for this order ID.",
         ),
         (
-            Reason.CANCEL_RESTRICTED, True, 400, -2011,
+            Reason.CANCEL_RESTRICTED, "", CANCEL, 400, -2011,
             "Order was not canceled due to cancel restrictions.",
         ),
-        (Reason.MARKET_CLOSED, False, 400, -2010, "Market is closed."),
-        (Reason.MARKET_CLOSED, True, 400, -2011, "Market is closed."),
-        (Reason.PRICE_FILTER, False, 400, -1013, "Filter failure: PRICE_FILTER"),
-        (Reason.LOT_SIZE, False, 400, -1013, "Filter failure: LOT_SIZE"),
-        (Reason.NOTIONAL, False, 400, -1013, "Filter failure: NOTIONAL"),
-        (Reason.DUPLICATE_CLIENT_ORDER_ID, False, 400, -2010, "Duplicate order sent."),
+        (Reason.MARKET_CLOSED, "", PLACE, 400, -2010, "Market is closed."),
+        (Reason.MARKET_CLOSED, "", CANCEL, 400, -2011, "Market is closed."),
+        (Reason.MARKET_CLOSED, "", AMEND, 400, -2038, "Market is closed."),
         (
-            Reason.INSUFFICIENT_BALANCE, False, 400, -2010,
+            Reason.ACCOUNT_STOPPED, "", PLACE, 400, -2010,
+            "This action is disabled on this account.",
+        ),
+        (
+            Reason.SELF_TRADE_MODE, "", PLACE, 400, -1013,
+            "This symbol does not allow the specified self-trade prevention mode.",
+        ),
+        (Reason.ICEBERG_TOO_LARGE, "", PLACE, 400, -1013, "IcebergQty exceeds QTY."),
+        (Reason.FILTER, "PRICE_FILTER", PLACE, 400, -1013, "Filter failure: PRICE_FILTER"),
+        (Reason.FILTER, "NOTIONAL", PLACE, 400, -1013, "Filter failure: NOTIONAL"),
+        (
+            Reason.FILTER, "MAX_NUM_ORDER_AMENDS", AMEND, 400, -2038,
+            "Filter failure: MAX_NUM_ORDER_AMENDS",
+        ),
+        (Reason.DUPLICATE_CLIENT_ORDER_ID, "", PLACE, 400, -2010, "Duplicate order sent."),
+        (Reason.DUPLICATE_CLIENT_ORDER_ID, "", AMEND, 400, -2038, "Duplicate order sent."),
+        (
+            Reason.INSUFFICIENT_BALANCE, "", PLACE, 400, -2010,
             "Account has insufficient balance for requested action.",
         ),
-        (Reason.WOULD_MATCH, False, 400, -2010, "Order would immediately match and take."),
+        (Reason.WOULD_MATCH, "", PLACE, 400, -2010, "Order would immediately match and take."),
+        (Reason.WOULD_TRIGGER, "", PLACE, 400, -2010, "Order would trigger immediately."),
         (
-            Reason.NO_LIQUIDITY, False, 400, -2010,
+            Reason.LIST_PRICES, "", PLACE, 400, -2010,
+            "The relationship of the prices for the orders is not correct.",
+        ),
+        (
+            Reason.NO_LIQUIDITY, "", PLACE, 400, -2010,
             "Order book liquidity is less than symbol minimum quantity.",
+        ),
+        (
+            Reason.TOO_LITTLE_LIQUIDITY, "MARKET_LOT_SIZE", PLACE, 400, -2010,
+            "Order book liquidity is less than `MARKET_LOT_SIZE` filter minimum quantity.",
+        ),
+        (
+            Reason.NO_CHANGE, "", AMEND, 400, -2038,
+            "The requested action would change no state; rejecting",
+        ),
+        (
+            Reason.AMEND_INCREASE, "", AMEND, 400, -2038,
+            "Order amend (quantity increase) is not supported.",
+        ),
+        (
+            Reason.NOT_SUPPORTED, "STOP_LOSS_LIMIT", PLACE, 400, -1013,
+            "Stop loss limit orders are not supported for this symbol.",
+        ),
+        (
+            Reason.NOT_SUPPORTED, "QUOTE_QUANTITY", PLACE, 400, -1013,
+            "Quote order qty market orders are not support for this symbol.",
+        ),
+        (
+            Reason.NOT_SUPPORTED, "OCO", PLACE, 400, -1013,
+            "OCO orders are not supported for this symbol",
+        ),
+        (
+            Reason.NOT_SUPPORTED, "AMEND", AMEND, 400, -2038,
+            "Order amend is not supported for this symbol.",
         ),
     ],
 )  # fmt: skip
 def test_a_refusal_of_the_engine_has_its_code_and_text(
-    reason: Reason, cancel: bool, status: int, code: int, text: str
+    reason: Reason, detail: str, asked: Asked, status: int, code: int, text: str
 ) -> None:
-    error = errors.rejection(Rejected(reason=reason), cancel=cancel)
+    error = errors.rejection(Rejected(reason=reason, detail=detail), asked)
 
     assert (error.status, error.code, error.message) == (status, code, text)
 
 
-@pytest.mark.parametrize("reason", list(Reason))
-@pytest.mark.parametrize("cancel", [False, True])
-def test_every_refusal_is_an_error_of_the_api(reason: Reason, cancel: bool) -> None:
-    body = json.loads(errors.rejection(Rejected(reason=reason, detail="?"), cancel=cancel).body())
+_DETAILS = {
+    Reason.FILTER: [one.value for one in Filter],
+    Reason.NOT_SUPPORTED: [one.value for kind in (OrderType, Feature) for one in kind],
+}
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail"),
+    [(reason, detail) for reason in Reason for detail in _DETAILS.get(reason, [""])],
+)
+@pytest.mark.parametrize("asked", list(Asked))
+def test_every_refusal_is_an_error_of_the_api(reason: Reason, detail: str, asked: Asked) -> None:
+    body = json.loads(errors.rejection(Rejected(reason=reason, detail=detail), asked).body())
 
     assert body.keys() == {"code", "msg"}
     assert body["code"] < -1000
@@ -127,53 +161,46 @@ def test_what_was_not_executed_is_said_with_503(reason: str, code: int) -> None:
     assert error.retry_after_s == 1
 
 
-def test_a_full_answer_tells_the_order_and_its_fills() -> None:
-    answer = formats.full_placement(MARKET, ORDER, [TRADE], TIME, TimeUnit.MILLISECOND)
+@pytest.mark.parametrize(("partly", "status", "code"), [(True, 409, -2021), (False, 400, -2022)])
+def test_a_replacement_that_failed_tells_both_halves(partly: bool, status: int, code: int) -> None:
+    halves = {"cancelResult": "FAILURE"}
 
-    assert answer == {
-        "symbol": "SOLUSDC",
-        "orderId": 5,
-        "orderListId": -1,
-        "clientOrderId": "mine",
-        "transactTime": 1_700_000_000_123,
-        "price": "101.00000000",
-        "origQty": "3.00000000",
-        "executedQty": "1.00000000",
-        "origQuoteOrderQty": "0.00000000",
-        "cummulativeQuoteQty": "100.00000000",
-        "status": "PARTIALLY_FILLED",
-        "timeInForce": "GTC",
-        "type": "LIMIT",
-        "side": "BUY",
-        "workingTime": 1_700_000_000_123,
-        "selfTradePreventionMode": "NONE",
-        "fills": [
-            {
-                "price": "100.00000000",
-                "qty": "1.00000000",
-                "commission": "0.00100000",
-                "commissionAsset": "SOL",
-                "tradeId": 9,
-            }
-        ],
-    }
+    error = errors.replace_failure(halves, partly=partly)
 
-
-def test_a_cancellation_has_its_own_client_order_id() -> None:
-    answer = formats.cancellation(MARKET, ORDER, "cancel", TIME, TimeUnit.MICROSECOND)
-
-    assert (answer["origClientOrderId"], answer["clientOrderId"]) == ("mine", "cancel")
-    assert answer["transactTime"] == TIME
+    assert (error.status, error.code) == (status, code)
+    assert json.loads(error.body())["data"] == halves
 
 
 def test_both_sides_of_a_trade_pay_in_what_they_receive() -> None:
-    buyer = formats.own_trade(MARKET, TRADE, Side.BUY, TimeUnit.MILLISECOND)
-    seller = formats.own_trade(MARKET, TRADE, Side.SELL, TimeUnit.MILLISECOND)
+    buyer = formats.commission(MARKET, Side.BUY, TRADE, ASSETS)
+    seller = formats.commission(MARKET, Side.SELL, TRADE, ASSETS)
 
-    assert (buyer["commission"], buyer["commissionAsset"]) == ("0.00100000", "SOL")
-    assert (seller["commission"], seller["commissionAsset"]) == ("0.10000000", "USDC")
-    assert (buyer["orderId"], buyer["isBuyer"], buyer["isMaker"]) == (5, True, False)
-    assert (seller["orderId"], seller["isBuyer"], seller["isMaker"]) == (4, False, True)
+    assert (buyer, seller) == (("0.00100000", "SOL"), ("0.10000000", "USDC"))
+
+
+def test_a_fee_in_another_asset_has_the_decimals_of_that_asset() -> None:
+    assets = {**ASSETS, "PTS": Asset("PTS", 2)}
+    trade = replace(TRADE, buy_fee=125, buy_fee_asset="PTS")
+
+    assert formats.commission(MARKET, Side.BUY, trade, assets) == ("1.25", "PTS")
+
+
+def test_a_discount_is_told_only_where_there_is_an_asset_for_it() -> None:
+    account = Account(id=1, name="a", created=0, discount=True)
+    rules = ExchangeRules(discount_asset="USDC", discount=750_000)
+
+    assert formats.discount(MARKET, account, rules) == {
+        "enabledForAccount": True,
+        "enabledForSymbol": True,
+        "discountAsset": "USDC",
+        "discount": "0.75000000",
+    }
+    assert formats.discount(MARKET, account, ExchangeRules()) == {
+        "enabledForAccount": True,
+        "enabledForSymbol": False,
+        "discountAsset": "",
+        "discount": "0.00000000",
+    }
 
 
 def test_a_candle_closes_before_the_next_one_opens() -> None:
@@ -194,31 +221,6 @@ def test_a_candle_closes_before_the_next_one_opens() -> None:
         "0",
     ]
     assert formats.kline(MARKET, candle, 0, TimeUnit.MICROSECOND)[6] == 1_700_000_039_999_999
-
-
-def test_a_market_lists_only_what_works() -> None:
-    shown = formats.symbol_information(MARKET, permission_sets=True)
-
-    assert shown["filters"][0] == {
-        "filterType": "PRICE_FILTER",
-        "minPrice": "0.01000000",
-        "maxPrice": "1000000.00000000",
-        "tickSize": "0.01000000",
-    }
-    assert [one["filterType"] for one in shown["filters"]] == [
-        "PRICE_FILTER",
-        "LOT_SIZE",
-        "NOTIONAL",
-    ]
-    assert shown["permissionSets"] == [["SPOT"]]
-    assert shown["allowedSelfTradePreventionModes"] == ["NONE"]
-    assert not any(shown[name] for name in ("icebergAllowed", "ocoAllowed", "amendAllowed"))
-
-
-def test_every_mode_is_a_status() -> None:
-    statuses = {formats._STATUSES[mode] for mode in Mode}
-
-    assert statuses == {"TRADING", "CANCEL_ONLY", "HALT"}
 
 
 def test_rates_are_written_with_eight_decimals() -> None:

@@ -82,6 +82,32 @@ def test_without_redis_everything_waits_and_then_goes_on(
     assert prices.count("11") <= 1
 
 
+def test_a_cancel_that_was_executed_is_never_called_refused(
+    database_url: str, own_redis: KillableServer, tmp_path: Path
+) -> None:
+    backend = RunningBackend(tmp_path, database_url, own_redis.url)
+    with backend.running("engine"), backend.running("backend"):
+        with backend.running("db_processor"):
+            backend.await_markets()
+            trader, other = backend.trader(SOL="9", USDC="999"), backend.trader(SOL="9")
+            placed = trader.call(
+                "POST", "orderList/oto", symbol="SOLUSDC", workingType="LIMIT", workingSide="BUY",
+                workingPrice="20", workingQuantity="1", workingTimeInForce="GTC",
+                pendingType="LIMIT_MAKER", pendingSide="SELL", pendingPrice="30",
+                pendingQuantity="1",
+            )  # fmt: skip
+            assert other.order("SELL", "1", "20").body["status"] == "FILLED"
+        named = {"symbol": "SOLUSDC", "orderListId": placed.body["orderListId"]}
+
+        # The name of the filled order of the list is in Postgres alone.
+        answer = trader.call("DELETE", "orderList", **named)
+
+        assert (answer.status, answer.body["code"]) == (504, -1007)
+        with backend.running("db_processor"):
+            until(lambda: trader.call("GET", "openOrders").status == 200)
+            assert trader.call("GET", "openOrders").body == []
+
+
 def test_a_backend_without_a_master_key_says_what_it_needs() -> None:
     environment = {**os.environ, "METRICS_ADDR": "127.0.0.1:0"}
     environment.pop("MASTER_KEY_FILE", None)

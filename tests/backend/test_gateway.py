@@ -14,33 +14,45 @@ from exchange.redis.connection import ConnectionLost
 from exchange.redis.journal import LAG_MAX, Closed, CommandFrame, Journal
 from exchange.redis.leadership import Leadership
 from exchange.redis.outcomes import Outcomes
-from exchange.services.messages import (
+from exchange.services.commands import (
     AnyCommand,
     CancelOrder,
-    Done,
-    OrderType,
-    Outcome,
-    OutcomeFrame,
+    NewOrder,
+    PlaceList,
     PlaceOrder,
-    Side,
-    TimeInForce,
+    ReplaceOrder,
 )
+from exchange.services.messages import Done, Outcome, OutcomeFrame
+from exchange.services.orders import Contingency, OrderType, Side
 
 
 def cancel(uid: int) -> AnyCommand:
     return CancelOrder(uid=uid, symbol="SOLUSDC", order_id=uid)
 
 
+def new_order(client_order_id: str) -> NewOrder:
+    return NewOrder(
+        side=Side.BUY, type=OrderType.LIMIT, price=1, quantity=1, client_order_id=client_order_id
+    )
+
+
 def order(uid: int) -> AnyCommand:
-    return PlaceOrder(
+    return PlaceOrder(uid=uid, symbol="SOLUSDC", order=new_order(str(uid)))
+
+
+def order_list(uid: int) -> AnyCommand:
+    return PlaceList(
         uid=uid,
         symbol="SOLUSDC",
-        side=Side.BUY,
-        type=OrderType.LIMIT,
-        time_in_force=TimeInForce.GTC,
-        price=1,
-        quantity=1,
-        client_order_id=str(uid),
+        contingency=Contingency.OTO,
+        client_list_id="list",
+        orders=(new_order("first"), new_order("second")),
+    )
+
+
+def replacement(uid: int) -> AnyCommand:
+    return ReplaceOrder(
+        uid=uid, symbol="SOLUSDC", order_id=1, order=new_order("new"), stop_on_failure=True
     )
 
 
@@ -199,14 +211,15 @@ async def test_full_memory_sheds_orders_before_it_sheds_cancels(
     monkeypatch.setattr(gateway_module, "MEMORY_SHARE_FOR_ORDERS", 0.0)
     await asyncio.sleep(0.1)
 
-    with pytest.raises(NotExecuted) as refusal:
-        await venue.gateway.submit(order(1))
+    for command in (order(1), order_list(2), replacement(3)):
+        with pytest.raises(NotExecuted) as refusal:
+            await venue.gateway.submit(command)
+        assert refusal.value.reason is Closed.MEMORY
 
-    assert refusal.value.reason is Closed.MEMORY
-    (waiting,) = submitted(venue, cancel(2))
+    (waiting,) = submitted(venue, cancel(4))
     await venue.journalled()
-    await venue.answer([2])
-    assert (await waiting).uid == 2
+    await venue.answer([4])
+    assert (await waiting).uid == 4
 
 
 async def test_a_command_without_an_answer_in_time_is_unknown(

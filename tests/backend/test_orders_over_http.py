@@ -26,14 +26,14 @@ def milliseconds() -> int:
 
 
 def test_two_orders_meet_and_everything_agrees(seller: Trader, buyer: Trader) -> None:
-    resting = seller.order("SELL", "2", "150.10", newClientOrderId="resting-1")
-    taking = buyer.order("BUY", "0.5", "151", newOrderRespType="FULL")
+    resting = seller.order("SELL", "2", "40.10", newClientOrderId="resting-1")
+    taking = buyer.order("BUY", "0.5", "41", newOrderRespType="FULL")
 
     assert (resting.status, resting.body["status"], resting.body["fills"]) == (200, "NEW", [])
     assert resting.body["clientOrderId"] == "resting-1"
     assert taking.body["status"] == "FILLED"
-    assert taking.body["cummulativeQuoteQty"] == "75.05000000"
-    assert [fill["price"] for fill in taking.body["fills"]] == ["150.10000000"]
+    assert taking.body["cummulativeQuoteQty"] == "20.05000000"
+    assert [fill["price"] for fill in taking.body["fills"]] == ["40.10000000"]
     assert taking.body["fills"][0]["commission"] == "0.00050000"
     found = seller.call("GET", "order", symbol="SOLUSDC", origClientOrderId="resting-1").body
     assert (found["status"], found["executedQty"]) == ("PARTIALLY_FILLED", "0.50000000")
@@ -41,7 +41,7 @@ def test_two_orders_meet_and_everything_agrees(seller: Trader, buyer: Trader) ->
     assert [one["id"] for one in trades] == [taking.body["fills"][0]["tradeId"]]
     balances = {one["asset"]: one for one in buyer.call("GET", "account").body["balances"]}
     assert balances["SOL"] == {"asset": "SOL", "free": "0.49950000", "locked": "0.00000000"}
-    assert balances["USDC"]["free"] == "999924.95000000"
+    assert balances["USDC"]["free"] == "999979.95000000"
     canceled = seller.call("DELETE", "order", symbol="SOLUSDC", orderId=resting.body["orderId"])
     assert (canceled.status, canceled.body["status"]) == (200, "CANCELED")
     assert canceled.body["origClientOrderId"] == "resting-1"
@@ -203,7 +203,6 @@ MAKER = {"symbol": "SOLUSDC", "side": "BUY", "type": "LIMIT_MAKER", "quantity": 
     [
         (LIMIT, {"symbol": "NOSUCH"}, 400, -1121, "Invalid symbol."),
         (LIMIT, {"side": "buy"}, 400, -1117, "Invalid side."),
-        (LIMIT, {"type": "STOP_LOSS"}, 400, -1116, "Invalid orderType."),
         (LIMIT, {"type": "TRAILING"}, 400, -1116, "Invalid orderType."),
         (LIMIT, {"timeInForce": "GTX"}, 400, -1115, "Invalid timeInForce."),
         (LIMIT, {"timeInForce": None}, 400, -1102, "Mandatory parameter 'timeInForce' was"),
@@ -212,12 +211,20 @@ MAKER = {"symbol": "SOLUSDC", "side": "BUY", "type": "LIMIT_MAKER", "quantity": 
         (LIMIT, {"side": None}, 400, -1102, "Mandatory parameter 'side' was"),
         (LIMIT, {"quoteOrderQty": "1"}, 400, -1106, "Parameter 'quoteOrderQty' sent when not"),
         (LIMIT, {"stopPrice": "1"}, 400, -1106, "Parameter 'stopPrice' sent when not required."),
-        (LIMIT, {"icebergQty": "1"}, 400, -1013, "Iceberg orders are not supported"),
-        (LIMIT, {"trailingDelta": "1"}, 400, -1013, "Trailing stop orders are not supported"),
-        (LIMIT, {"pegPriceType": "X"}, 400, -1013, "Pegged orders are not supported"),
-        (LIMIT, {"strategyId": "1"}, 400, -1014, "Unsupported order combination."),
+        (LIMIT, {"trailingDelta": "1"}, 400, -1106, "Parameter 'trailingDelta' sent when not"),
+        (LIMIT, {"icebergQty": "1.001"}, 400, -1013, "IcebergQty exceeds QTY."),
+        (LIMIT, {"icebergQty": "0.001"}, 400, -1013, "Filter failure: ICEBERG_PARTS"),
+        (LIMIT, {"icebergQty": "0"}, 400, -1013, "Invalid iceberg quantity."),
         (
-            LIMIT, {"selfTradePreventionMode": "EXPIRE_MAKER"}, 400, -1013,
+            LIMIT, {"icebergQty": "0.5", "timeInForce": "IOC"}, 400, -1014,
+            "Unsupported order combination.",
+        ),
+        (LIMIT, {"pegPriceType": "X"}, 400, -1013, "Pegged orders are not supported"),
+        (LIMIT, {"strategyId": "x"}, 400, -1100, "Illegal characters found"),
+        (LIMIT, {"strategyType": "999999"}, 400, -1134, "`strategyType` was less than 1000000."),
+        (LIMIT, {"strategyType": "2147483648"}, 400, -1108, "Parameter 'strategyType' overflow"),
+        (
+            LIMIT, {"selfTradePreventionMode": "TRANSFER"}, 400, -1013,
             "This symbol does not allow the specified self-trade prevention mode.",
         ),
         (LIMIT, {"selfTradePreventionMode": "ANY"}, 400, -1130, "Data sent for parameter"),
@@ -237,10 +244,12 @@ MAKER = {"symbol": "SOLUSDC", "side": "BUY", "type": "LIMIT_MAKER", "quantity": 
         (LIMIT, {"quantity": "1.0001"}, 400, -1013, "Filter failure: LOT_SIZE"),
         (LIMIT, {"quantity": "99999999999999999999"}, 400, -1013, "Filter failure: LOT_SIZE"),
         (LIMIT, {"quantity": "0.1"}, 400, -1013, "Filter failure: NOTIONAL"),
-        (LIMIT, {"quantity": "90000", "price": "900000"}, 400, -1013, "Filter failure: NOTIONAL"),
+        (LIMIT, {"quantity": "100000", "price": "91"}, 400, -1013, "Filter failure: NOTIONAL"),
         (LIMIT, {"quantity": "90000"}, 400, -2010, "Account has insufficient balance for"),
         (LIMIT, {"other": "1"}, 400, -1104, "Not all sent parameters were read; read '6' param"),
         (MARKET, {"price": "1"}, 400, -1106, "Parameter 'price' sent when not required."),
+        (MARKET, {"icebergQty": "1"}, 400, -1106, "Parameter 'icebergQty' sent when not"),
+        (MARKET, {"stopPrice": "1"}, 400, -1106, "Parameter 'stopPrice' sent when not required."),
         (MARKET, {"timeInForce": "GTC"}, 400, -1106, "Parameter 'timeInForce' sent when not"),
         (MARKET, {"quoteOrderQty": "9"}, 400, -1106, "Parameter 'quoteOrderQty' sent when not"),
         (
@@ -249,6 +258,7 @@ MAKER = {"symbol": "SOLUSDC", "side": "BUY", "type": "LIMIT_MAKER", "quantity": 
         ),
         (MARKET, {}, 400, -2010, "Order book liquidity is less than symbol minimum quantity."),
         (MAKER, {"timeInForce": "GTC"}, 400, -1106, "Parameter 'timeInForce' sent when not"),
+        (MAKER, {"stopPrice": "1"}, 400, -1106, "Parameter 'stopPrice' sent when not required."),
     ],
 )  # fmt: skip
 def test_a_bad_order_has_its_error_and_changes_nothing(

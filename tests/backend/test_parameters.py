@@ -220,6 +220,15 @@ def test_any_bytes_are_parsed_or_refused(query: bytes, body: bytes) -> None:
 
 
 _ALL = [(endpoint, one) for endpoint in ENDPOINTS for one in endpoint.table.parameters]
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+def test_every_parameter_says_what_it_is_in_a_sentence(endpoint: Endpoint) -> None:
+    silent = [one.name for one in endpoint.table.parameters if not one.description.endswith(".")]
+
+    assert silent == []
+
+
 _PIECES = st.lists(
     st.sampled_from(
         ["1", "0", ".", "-", '"', "[", "]", ",", "A", "true", "1700000000000", "٣", ":"]

@@ -247,7 +247,7 @@ def test_own_trades_can_be_asked_for_in_many_ways(traded: Traded) -> None:
 def test_both_sides_of_a_self_trade_are_own_trades(backend: RunningBackend) -> None:
     trader = backend.trader(BTC="1", USDT="100000")
     trader.order("SELL", "0.01", "50000", symbol="BTCUSDT")
-    trader.order("BUY", "0.01", "50000", symbol="BTCUSDT")
+    trader.order("BUY", "0.01", "50000", symbol="BTCUSDT", selfTradePreventionMode="NONE")
 
     trades = own(trader, "myTrades", symbol="BTCUSDT")
 

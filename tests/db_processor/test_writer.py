@@ -8,9 +8,16 @@ import msgspec
 import pytest
 from postgres_db.examples import (
     ACCOUNTS,
+    AMENDMENTS,
+    AVERAGE_PRICES,
     BALANCES,
     COUNTERS,
+    EXCHANGE_RULES,
     HUGE,
+    MARKET,
+    ORDER_LISTS,
+    PREVENTED_MATCHES,
+    SPECIAL,
     TRANSFERS,
     frame,
     order,
@@ -23,7 +30,16 @@ from exchange.postgres_db import epochs
 from exchange.postgres_db.connection import connected
 from exchange.postgres_db.snapshot import Position, open_snapshot
 from exchange.services.candles import STORED, fold_trades
-from exchange.services.messages import Balance, Level, Opened, OrderStatus, Row, Side
+from exchange.services.markets import ExchangeRules, Rules
+from exchange.services.messages import (
+    AveragePrices,
+    Balance,
+    Level,
+    Opened,
+    Row,
+    Special,
+)
+from exchange.services.orders import ListStatus, OrderStatus, Side
 from exchange.services.process import WorldFailed
 
 
@@ -78,15 +94,92 @@ async def test_an_order_keeps_the_number_of_the_command_that_created_it(
     ]
 
 
+async def test_what_operators_change_is_changed_as_a_whole(
+    connection: asyncpg.Connection, database_url: str
+) -> None:
+    before: list[Row] = [MARKET, EXCHANGE_RULES, AVERAGE_PRICES, ACCOUNTS[1]]
+    after: list[Row] = [
+        msgspec.structs.replace(MARKET, rules=Rules(orders_max=1)),
+        ExchangeRules(assets_max={"SOL": 1}),
+        AveragePrices(symbol="SOLUSDC", minutes=()),
+        msgspec.structs.replace(ACCOUNTS[1], tier=0, discount=False, stopped=False),
+    ]
+
+    await write(connection, [frame(0, outcome(1, *before))])
+    await write(connection, [frame(1, outcome(2, *before, *after))])
+
+    async with open_snapshot(database_url, application_name="test") as loaded:
+        assert await loaded.control_rows() == [*after[:3], ACCOUNTS[0], after[3]]
+
+
+async def test_an_order_may_become_special_and_plain_again(
+    connection: asyncpg.Connection, database_url: str
+) -> None:
+    async def are_null(*specials: Special | None) -> list[bool]:
+        rows = [order(id, special=special) for id, special in enumerate(specials)]
+        previous = await number(connection)
+        await write(connection, [frame(previous, outcome(previous + 1, *rows))])
+        async with open_snapshot(database_url, application_name="test") as loaded:
+            assert await loaded.open_orders() == rows
+        found = await connection.fetch("SELECT special IS NULL FROM orders ORDER BY order_id")
+        return [row[0] for row in found]
+
+    assert await are_null(None, SPECIAL, None) == [True, False, True]
+    assert await are_null(SPECIAL, None, Special()) == [False, True, False]
+    assert await are_null(None, None, None) == [True, True, True]
+
+
+async def test_a_list_is_its_last_state(connection: asyncpg.Connection, database_url: str) -> None:
+    first, second = ORDER_LISTS
+    await write(connection, [frame(0, outcome(1, first, second))])
+    ended = msgspec.structs.replace(first, status=ListStatus.ALL_DONE, updated=9)
+
+    await write(connection, [frame(1, outcome(2, ended))])
+
+    async with open_snapshot(database_url, application_name="test") as loaded:
+        assert await loaded.open_lists() == []
+    found = await connection.fetch(
+        "SELECT list_id, order_ids, status, updated FROM order_lists ORDER BY list_id"
+    )
+    assert [tuple(row) for row in found] == [
+        (first.id, list(first.order_ids), "ALL_DONE", 9),
+        (second.id, list(second.order_ids), "ALL_DONE", 2),
+    ]
+
+
+async def test_amendments_and_prevented_matches_are_added(connection: asyncpg.Connection) -> None:
+    amended = AMENDMENTS[0]
+    again = msgspec.structs.replace(amended, number=amended.number + 1)
+    leg = msgspec.structs.replace(amended, order_id=amended.order_id + 1)
+
+    await write(connection, [frame(0, outcome(1, amended, leg, PREVENTED_MATCHES[0]))])
+    await write(connection, [frame(1, outcome(2, again), outcome(3, PREVENTED_MATCHES[1]))])
+
+    amendments = await connection.fetch("SELECT order_id, number FROM amendments ORDER BY 1, 2")
+    assert [tuple(row) for row in amendments] == [
+        (1, amended.number),
+        (1, amended.number + 1),
+        (2, amended.number),
+    ]
+    matches = await connection.fetch(
+        "SELECT match_id, maker_quantity FROM prevented_matches ORDER BY 1"
+    )
+    assert [tuple(row) for row in matches] == [(1, HUGE), (2**62, HUGE)]
+
+
 async def test_trades_are_copied_with_any_text(
     connection: asyncpg.Connection, database_url: str
 ) -> None:
-    trades = [trade(1, symbol="TAB\tNEW\nLINE\\N"), trade(2)]
+    trades = [trade(1, symbol="TAB\tNEW\nLINE\\N"), trade(2, buy_fee_asset="\\.")]
 
     await write(connection, [frame(0, outcome(1, *trades))])
 
-    found = await connection.fetch("SELECT symbol, sell_fee FROM trades ORDER BY trade_id")
-    assert [tuple(row) for row in found] == [(one.symbol, HUGE) for one in trades]
+    found = await connection.fetch(
+        "SELECT symbol, sell_fee, buy_fee_asset FROM trades ORDER BY trade_id"
+    )
+    assert [tuple(row) for row in found] == [
+        (one.symbol, HUGE, one.buy_fee_asset) for one in trades
+    ]
 
 
 async def test_candles_of_many_batches_are_those_of_all_trades(
@@ -153,8 +246,26 @@ async def test_a_zombie_cannot_keep_the_position(
         [TRANSFERS[0], msgspec.structs.replace(TRANSFERS[1], reference=TRANSFERS[0].reference)],
         [ACCOUNTS[1], msgspec.structs.replace(ACCOUNTS[1], id=2)],
         [msgspec.structs.replace(COUNTERS, last_price=HUGE + 1)],
+        [AMENDMENTS[0], AMENDMENTS[0]],
+        [msgspec.structs.replace(AMENDMENTS[0], new_quantity=AMENDMENTS[0].quantity)],
+        [msgspec.structs.replace(AMENDMENTS[0], new_quantity=0)],
+        [PREVENTED_MATCHES[0], PREVENTED_MATCHES[0]],
+        [msgspec.structs.replace(PREVENTED_MATCHES[0], taker_quantity=-1)],
     ],
-    ids=["free", "locked", "filled", "trade id", "reference", "name", "size"],
+    ids=[
+        "free",
+        "locked",
+        "filled",
+        "trade id",
+        "reference",
+        "name",
+        "size",
+        "amended twice",
+        "not smaller",
+        "amended to nothing",
+        "match id",
+        "prevented",
+    ],
 )
 async def test_what_cannot_be_true_stops_us_and_leaves_nothing(
     connection: asyncpg.Connection, rows: list[Row]

@@ -2,59 +2,38 @@
 
 import pytest
 from msgspec.structs import replace
-from venue import MARKET, SYMBOL, UNIT, Venue, check_invariants, placed, reason, trades
+from venue import MARKET, SYMBOL, UNIT, Venue, detail, placed, reason, trades
 
-from exchange.services.markets import Asset, Mode
-from exchange.services.messages import (
+from exchange.services.commands import (
     AddAsset,
     AddMarket,
-    Balance,
     CancelAllOrders,
-    Canceled,
     CancelOrder,
-    Counters,
     CreateAccount,
-    Created,
     CreateKey,
     Deposit,
-    KeyKind,
-    Level,
-    OrderStatus,
-    OrderType,
-    Outcome,
-    Reason,
-    Repeated,
+    PlaceOrder,
     RevokeKey,
     SetMode,
-    Side,
-    TimeInForce,
-    Trade,
     Undecodable,
     Withdraw,
 )
+from exchange.services.markets import Asset, Mode
+from exchange.services.messages import (
+    Balance,
+    Canceled,
+    Counters,
+    Created,
+    KeyKind,
+    Level,
+    Outcome,
+    Reason,
+    Repeated,
+    Trade,
+)
+from exchange.services.orders import OrderStatus, OrderType, Side, TimeInForce
 
 BUY, SELL = Side.BUY, Side.SELL
-
-
-@pytest.fixture
-def venue() -> Venue:
-    return Venue()
-
-
-@pytest.fixture
-def alice(venue: Venue) -> int:
-    return venue.account("alice", SOL=1_000, USDC=100_000)
-
-
-@pytest.fixture
-def bob(venue: Venue) -> int:
-    return venue.account("bob", SOL=1_000, USDC=100_000)
-
-
-@pytest.fixture(autouse=True)
-def invariants_hold(venue: Venue) -> object:
-    yield
-    check_invariants(venue.engine)
 
 
 def test_a_limit_order_rests_and_locks_what_it_needs(venue: Venue, alice: int) -> None:
@@ -246,26 +225,26 @@ def test_an_account_may_trade_with_itself(venue: Venue, alice: int) -> None:
 @pytest.mark.parametrize(
     ("quantity", "price", "expected"),
     [
-        (1, 100.001, Reason.PRICE_FILTER),
-        (1, 1_000_000.01, Reason.PRICE_FILTER),
-        (1, 0, Reason.PRICE_FILTER),
-        (1.0001, 100, Reason.LOT_SIZE),
-        (0, 100, Reason.LOT_SIZE),
-        (100_000.001, 0.01, Reason.LOT_SIZE),
-        (0.049, 100, Reason.NOTIONAL),
-        (100_000, 91, Reason.NOTIONAL),
-        (0.0001, 100, Reason.LOT_SIZE),
+        (1, 100.001, "PRICE_FILTER"),
+        (1, 1_000_000.01, "PRICE_FILTER"),
+        (1, 0, "PRICE_FILTER"),
+        (1.0001, 100, "LOT_SIZE"),
+        (0, 100, "LOT_SIZE"),
+        (100_000.001, 0.01, "LOT_SIZE"),
+        (0.049, 100, "NOTIONAL"),
+        (100_000, 91, "NOTIONAL"),
+        (0.0001, 100, "LOT_SIZE"),
     ],
 )
 def test_an_order_off_the_grid_is_refused(
-    venue: Venue, quantity: float, price: float, expected: Reason
+    venue: Venue, quantity: float, price: float, expected: str
 ) -> None:
     # Without any money: the filters are looked at first.
     poor = venue.account("poor")
 
     outcome = venue.order(poor, BUY, quantity, price, type=OrderType.LIMIT)
 
-    assert reason(outcome) is expected
+    assert (reason(outcome), detail(outcome)) == (Reason.FILTER, expected)
     assert outcome.rows == ()
 
 
@@ -274,7 +253,7 @@ def test_a_market_order_is_valued_at_the_average_price(venue: Venue, alice: int,
     venue.order(bob, BUY, 1, 100)
     venue.order(alice, SELL, 10, 200)
 
-    assert reason(venue.order(bob, BUY, 0.049)) is Reason.NOTIONAL
+    assert detail(venue.order(bob, BUY, 0.049)) == "NOTIONAL"
     assert placed(venue.order(bob, BUY, 0.05)).status is OrderStatus.FILLED
 
     # Five minutes later only the last price is left to go by, which was 200.
@@ -551,7 +530,9 @@ def test_a_fault_while_planning_refuses_one_command_and_the_next_runs(
     venue: Venue, alice: int
 ) -> None:
     venue.order(alice, BUY, 1, 100)
-    poison = replace(venue.commands[-1], quantity="ten", client_order_id="poison")
+    command = venue.commands[-1]
+    assert isinstance(command, PlaceOrder)
+    poison = replace(command, order=replace(command.order, quantity="ten", client_order_id="p"))
 
     assert reason(venue.do(poison)) is Reason.POISON
     assert reason(venue.order(alice, BUY, 1, 100)) is None

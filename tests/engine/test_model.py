@@ -1,142 +1,322 @@
-"""The engine against a slow, obvious exchange: same answers, same trades, same balances."""
+"""The engine against a slow, obvious exchange: same answers, same trades, same state.
 
-import random
-from dataclasses import dataclass
+Beside it run engines that were started in between, from rows or by following outcomes: they answer
+to the byte what the first one answers.
+"""
+
+from collections import Counter
+from random import Random
+from typing import Any
 
 import pytest
+from crowd import Crowd
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from invariants import check_invariants
 from msgspec.structs import replace
 from naive_exchange import NaiveExchange
-from venue import MARKET, SYMBOL, UNIT, Venue, check_invariants, live_rows
+from naive_market import NaiveMarket
+from naive_orders import NaiveOrder
+from venue import MARKET, UNIT, Venue, by_queue, live_rows
 
+from exchange.engine.matching_engine import MatchingEngine
 from exchange.engine.state_hash import StateHash
+from exchange.services.commands import AnyCommand
 from exchange.services.messages import (
-    CancelOrder,
-    OrderType,
-    Placed,
-    PlaceOrder,
+    Amendment,
+    Level,
+    Order,
+    OrderList,
+    Outcome,
+    PreventedMatch,
+    Reason,
     Rejected,
-    Side,
-    TimeInForce,
+    Replaced,
+    Result,
     Trade,
-    Withdraw,
+    encode,
 )
+from exchange.services.orders import Side
 
-# Few prices and sizes make many encounters; the odd lot makes fees that do not divide.
-PRICES = [UNIT * price // 100 for price in range(9_990, 10_011)]
-QUANTITIES = [UNIT * quantity // 1000 for quantity in (50, 51, 77, 100, 333, 1_000, 2_500)]
+MARKETS = [
+    # Fees that do not divide; the second market gives the first one's discount asset its price.
+    replace(MARKET, maker_rate=700, taker_rate=1_300),
+    replace(MARKET, symbol="BNBUSDC", base="BNB", maker_rate=700, taker_rate=1_300),
+]
+ASSETS = ("SOL", "USDC", "BNB")
 ACCOUNTS = 3
 
 
-@dataclass
 class Pair:
     """An engine and the model beside it, always given the same commands."""
 
-    venue: Venue
-    model: NaiveExchange
-    accounts: list[int]
-
-    @classmethod
-    def make(cls) -> "Pair":
-        market = replace(MARKET, maker_rate=700, taker_rate=1_300)
-        venue = Venue(market)
-        model = NaiveExchange(market)
-        accounts = [venue.account(f"account-{one}") for one in range(ACCOUNTS)]
-        pair = cls(venue, model, accounts)
-        for account in accounts:
+    def __init__(self) -> None:
+        self.venue = Venue(*MARKETS)
+        self.model = NaiveExchange(*MARKETS)
+        self.accounts = [self.venue.account(f"account-{one}") for one in range(ACCOUNTS)]
+        self.crowd = Crowd(self.venue.engine, self.accounts, [one.symbol for one in MARKETS])
+        self.newest: dict[tuple[str, int], Order] = {}
+        self.lists: dict[int, OrderList] = {}
+        self.levels: dict[tuple[str, Side, int], int] = {}
+        self.follower, self.hash = MatchingEngine(), StateHash()
+        self.started: MatchingEngine | None = None
+        self.seen = Counter[Any]()
+        for outcome in self.venue.outcomes:
+            self.follow(outcome)
+        for account in self.accounts:
             # Little enough to run out of now and then.
-            pair.deposit(account, "SOL", 10 * UNIT)
-            pair.deposit(account, "USDC", 1_000 * UNIT)
-        return pair
+            for asset, amount in (("SOL", 10), ("USDC", 1_000), ("BNB", 5)):
+                self.venue.deposit(account, asset, amount * UNIT)
+                self.model.do(self.venue.commands[-1], self.venue.number, self.venue.now)
+                self.follow(self.venue.outcomes[-1])
 
-    def deposit(self, account: int, asset: str, amount: int) -> None:
-        self.venue.deposit(account, asset, amount)
-        self.model.deposit(account, asset, amount)
+    @property
+    def engine(self) -> MatchingEngine:
+        return self.venue.engine
 
-    def withdraw(self, account: int, asset: str, amount: int) -> None:
-        reference = f"withdrawal-{self.venue.number}"
-        outcome = self.venue.do(
-            Withdraw(uid=1, account=account, asset=asset, amount=amount, reference=reference)
-        )
-        assert self.model.withdraw(account, asset, amount) != isinstance(outcome.result, Rejected)
+    def follow(self, outcome: Outcome) -> None:
+        self.follower.follow(outcome)
+        self.hash.update(outcome.rows)
 
-    def place(self, command: PlaceOrder) -> None:
-        traded_before = len(self.model.trades)
-
+    def do(self, command: AnyCommand) -> None:
+        before = {
+            symbol: (len(one.trades), len(one.preventions))
+            for symbol, one in self.model.markets.items()
+        }
         outcome = self.venue.do(command)
-        expected = self.model.place(command, self.venue.now)
+        expected = self.model.do(command, self.venue.number, self.venue.now)
 
-        trades = [row for row in outcome.rows if isinstance(row, Trade)]
-        assert [(row.price, row.quantity, row.buy_order, row.sell_order) for row in trades] == [
-            (one.price, one.quantity, one.buy_order, one.sell_order)
-            for one in self.model.trades[traded_before:]
-        ]
+        assert _comparable(outcome.result) == _comparable(expected)
         if isinstance(outcome.result, Rejected):
-            assert expected == "refused", outcome.result
             assert outcome.rows == ()
-        else:
-            assert isinstance(outcome.result, Placed)
-            statuses = [getattr(row, "status", None) for row in outcome.rows]
-            own = [
-                row
-                for row in outcome.rows
-                if getattr(row, "id", None) == outcome.result.order_id and hasattr(row, "status")
-            ]
-            assert [row.status for row in own] == [expected], statuses
+        if self.started is not None:
+            same = self.started.apply(outcome.number, command, self.venue.now)
+            assert encode(same) == encode(outcome)
+        self.follow(outcome)
+        for symbol, (trades, preventions) in before.items():
+            self._compare_trades(outcome, symbol, trades, preventions)
+        self._take(outcome)
+        self._compare_orders(outcome)
+        self._count(command, outcome)
 
-    def cancel(self, account: int, client_order_id: str) -> None:
-        outcome = self.venue.do(
-            CancelOrder(uid=1, account=account, symbol=SYMBOL, client_order_id=client_order_id)
-        )
-        expected = self.model.cancel(account, client_order_id)
-        assert expected != isinstance(outcome.result, Rejected)
+    def restart(self, *, from_rows: bool) -> None:
+        """Start another engine in the present state, which works along from now on."""
+        check_invariants(self.follower)
+        assert live_rows(self.follower) == live_rows(self.engine)
+        self.started = started = MatchingEngine()
+        if from_rows:
+            anew = StateHash()
+            # The exchange's own account is there before there is any row of it.
+            rows = [row for row in live_rows(self.engine) if getattr(row, "id", None) != 0]
+            anew.update(rows)
+            assert anew.value == self.hash.value
+            for row in rows:
+                started.restore(row)
+        else:
+            for outcome in self.venue.outcomes:
+                started.follow(outcome)
+        assert live_rows(started) == live_rows(self.engine)
+
+    # --- Comparing ---
+
+    def _compare_trades(self, outcome: Outcome, symbol: str, trades: int, preventions: int) -> None:
+        model = self.model.markets[symbol]
+        assert [
+            (
+                row.price,
+                row.quantity,
+                row.buy_order,
+                row.sell_order,
+                row.taker_side,
+                (row.buy_fee, row.buy_fee_asset),
+                (row.sell_fee, row.sell_fee_asset),
+            )
+            for row in outcome.rows
+            if isinstance(row, Trade) and row.symbol == symbol
+        ] == [
+            (
+                one.price,
+                one.quantity,
+                one.buy_order,
+                one.sell_order,
+                one.taker_side,
+                one.buy_fee,
+                one.sell_fee,
+            )
+            for one in model.trades[trades:]
+        ]
+        assert [
+            (
+                row.id,
+                row.taker_order,
+                row.maker_order,
+                row.self_trade,
+                row.price,
+                row.taker_quantity,
+                row.maker_quantity,
+            )
+            for row in outcome.rows
+            if isinstance(row, PreventedMatch) and row.symbol == symbol
+        ] == [
+            (
+                one.id,
+                one.taker_order,
+                one.maker_order,
+                one.self_trade,
+                one.price,
+                one.taker_quantity,
+                one.maker_quantity,
+            )
+            for one in model.preventions[preventions:]
+        ]
+
+    def _take(self, outcome: Outcome) -> None:
+        for row in outcome.rows:
+            match row:
+                case Order():
+                    self.newest[row.symbol, row.id] = row
+                case OrderList():
+                    self.lists[row.id] = row
+                case Level():
+                    self.levels[row.symbol, row.side, row.price] = row.quantity
+                case _:
+                    pass
+
+    def _compare_orders(self, outcome: Outcome) -> None:
+        """Those that the outcome names, and all that are open."""
+        named = {(row.symbol, row.id) for row in outcome.rows if isinstance(row, Order)}
+        for symbol, model in self.model.markets.items():
+            for order in model.orders:
+                assert _fast(self.newest[symbol, order.id]) == _slow(order, model)
+            past = {order.id: order for order in model.past_orders[-50:]}
+            for order_id in {order_id for of, order_id in named if of == symbol}:
+                if order_id in past:
+                    assert _fast(self.newest[symbol, order_id]) == _slow(past[order_id], model)
+                else:
+                    assert any(order.id == order_id for order in model.orders)
+            for order_list in (*model.lists, *model.past_lists[-10:]):
+                row = self.lists[order_list.id]
+                assert row.status is order_list.status
+                assert row.order_ids == tuple(order.id for order in order_list.orders)
 
     def compare(self) -> None:
-        ledger, model = self.venue.engine.ledger, self.model
+        """Everything that there is now."""
+        ledger, model = self.engine.ledger, self.model
         for account in (0, *self.accounts):
-            for asset in ("SOL", "USDC"):
+            for asset in ASSETS:
                 assert ledger.free(account, asset) == model.free(account, asset)
                 assert ledger.locked(account, asset) == model.locked(account, asset)
-        for side in Side:
-            fast = [
-                (order.id, order.price, order.filled, order.filled_quote)
-                for order in self.venue.book.side(side).orders()
+        for symbol, market in self.model.markets.items():
+            book = self.engine.books[symbol]
+            assert book.last_price == market.last_price
+            assert book.average(market.now) == market.average_price()
+            # The age of what rests or waits; what is pending has none.
+            aged = [o.id for o in by_queue(book.orders.values()) if o.is_resting or o.terms.waiting]
+            assert aged == [
+                o.id for o in sorted(market.orders, key=lambda o: o.place) if not o.is_pending
             ]
-            any_taker = _order(self.accounts[0], _opposite(side), OrderType.MARKET, 0, 1, None, "")
-            slow = [
-                (order.id, order.command.price, order.filled, order.filled_quote)
-                for order in model.resting(any_taker)
-            ]
-            assert fast == slow
+            assert sorted(book.lists) == [one.id for one in market.lists]
+            for side in Side:
+                resting = market.resting(side)
+                assert [o.id for o in book.side(side).orders()] == [o.id for o in resting]
+                shown = Counter[int]()
+                for order in resting:
+                    shown[order.price] += order.shown
+                assert shown == {
+                    price: quantity
+                    for (of, on, price), quantity in self.levels.items()
+                    if quantity and (of, on) == (symbol, side)
+                }
+            self._compare_extremes(symbol)
+
+    def _compare_extremes(self, symbol: str) -> None:
+        """An order that follows the price knows its best one, or a later follower does."""
+        best: dict[Side, int] = {}
+        followers = [o for o in self.model.markets[symbol].orders if o.follows and o.waiting]
+        rows = {order.id: self.engine.books[symbol].orders[order.id].terms for order in followers}
+        for order in sorted(followers, key=lambda o: -rows[o.id].trailing_from):
+            own = rows[order.id].trailing_extreme
+            if own:
+                better = max if order.side is Side.SELL else min
+                best[order.side] = better(own, best.get(order.side, own))
+            assert best.get(order.side, 0) == order.extreme
+
+    def _count(self, command: AnyCommand, outcome: Outcome) -> None:
+        """What has happened, so that a test can say that all of it did."""
+        result = outcome.result
+        self.seen[type(command).__name__, type(result).__name__] += 1
+        if isinstance(result, Rejected):
+            self.seen[result.reason, result.detail] += 1
+        for row in outcome.rows:
+            if isinstance(row, Order):
+                self.seen[row.status] += 1
+                self.seen[row.terms.expiry_reason] += 1
+                if row.is_resting and row.type.is_contingent:
+                    self.seen["resting after a stop"] += 1
+            elif isinstance(row, PreventedMatch):
+                self.seen[row.self_trade] += 1
+            elif isinstance(row, Trade) and row.buy_fee_asset:
+                self.seen["fee in the discount asset"] += 1
+            elif isinstance(row, Amendment):
+                self.seen["amended"] += 1
 
 
-def _opposite(side: Side) -> Side:
-    return Side.SELL if side is Side.BUY else Side.BUY
+def _comparable(result: Result | None) -> Any:
+    """A result without the explanation of a refusal that is not one of the rules'."""
+    if isinstance(result, Rejected) and result.reason is Reason.INVALID:
+        return result.reason
+    if isinstance(result, Replaced):
+        return _comparable(result.canceled), _comparable(result.placed)
+    return result
 
 
-def _order(
-    account: int,
-    side: Side,
-    type: OrderType,
-    price: int,
-    quantity: int | None,
-    quote_quantity: int | None,
-    client_order_id: str,
-    time_in_force: TimeInForce = TimeInForce.GTC,
-) -> PlaceOrder:
-    return PlaceOrder(
-        uid=1,
-        account=account,
-        symbol=SYMBOL,
-        side=side,
-        type=type,
-        time_in_force=time_in_force,
-        price=0 if type is OrderType.MARKET else price,
-        quantity=quantity,
-        quote_quantity=quote_quantity,
-        client_order_id=client_order_id,
+def _fast(order: Order) -> tuple[Any, ...]:
+    terms = order.terms
+    return (
+        order.account,
+        order.client_order_id,
+        order.side,
+        order.type,
+        order.price,
+        order.quantity,
+        order.filled,
+        order.filled_quote,
+        order.locked,
+        order.status,
+        order.self_trade,
+        terms.list_id,
+        terms.prevented,
+        terms.prevented_match_id,
+        terms.expiry_reason,
+        terms.amends,
+        order.is_open and terms.waiting,
+        order.is_open and terms.trailing_from > 0,
+        order.shown if order.is_resting else 0,
+    )
+
+
+def _slow(order: NaiveOrder, market: NaiveMarket) -> tuple[Any, ...]:
+    return (
+        order.account,
+        order.client_order_id,
+        order.side,
+        order.new.type,
+        order.price,
+        order.quantity,
+        order.filled,
+        order.filled_quote,
+        market.locked(order),
+        order.status,
+        order.self_trade,
+        order.list_id,
+        order.prevented,
+        order.prevented_match,
+        order.reason,
+        order.amends,
+        order.is_open and order.waiting and not order.is_pending,
+        order.is_open and order.follows,
+        order.shown if order.is_resting else 0,
     )
 
 
@@ -145,82 +325,51 @@ class AgainstTheModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pair = Pair.make()
+        self.pair = Pair()
 
-    accounts = st.integers(0, ACCOUNTS - 1)
-    sides = st.sampled_from(list(Side))
-    client_order_ids = st.sampled_from([f"id-{one}" for one in range(12)])
-    quantities = st.sampled_from(QUANTITIES) | st.integers(0, 3 * UNIT)
-    prices = st.sampled_from(PRICES) | st.integers(0, 200 * UNIT)
+    chances = st.randoms(use_true_random=False)
 
-    @rule(
-        account=accounts,
-        side=sides,
-        price=prices,
-        quantity=quantities,
-        type=st.sampled_from([OrderType.LIMIT, OrderType.LIMIT_MAKER]),
-        client_order_id=client_order_ids,
-        time_in_force=st.sampled_from(list(TimeInForce)),
-    )
-    def limit(
-        self,
-        account: int,
-        side: Side,
-        price: int,
-        quantity: int,
-        type: OrderType,
-        client_order_id: str,
-        time_in_force: TimeInForce,
-    ) -> None:
-        if type is OrderType.LIMIT_MAKER:
-            time_in_force = TimeInForce.GTC
-        account = self.pair.accounts[account]
-        self.pair.place(
-            _order(account, side, type, price, quantity, None, client_order_id, time_in_force)
-        )
+    @rule(chance=chances)
+    def place(self, chance: Random) -> None:
+        self.pair.do(self.pair.crowd.place(chance))
 
-    @rule(account=accounts, side=sides, quantity=quantities, client_order_id=client_order_ids)
-    def market(self, account: int, side: Side, quantity: int, client_order_id: str) -> None:
-        account = self.pair.accounts[account]
-        self.pair.place(_order(account, side, OrderType.MARKET, 0, quantity, None, client_order_id))
+    @rule(chance=chances)
+    def place_another(self, chance: Random) -> None:
+        self.pair.do(self.pair.crowd.place(chance))
 
-    @rule(
-        account=accounts,
-        side=sides,
-        quote_quantity=st.integers(1, 500 * UNIT),
-        client_order_id=client_order_ids,
-    )
-    def market_by_quote(
-        self, account: int, side: Side, quote_quantity: int, client_order_id: str
-    ) -> None:
-        account = self.pair.accounts[account]
-        self.pair.place(
-            _order(account, side, OrderType.MARKET, 0, None, quote_quantity, client_order_id)
-        )
+    @rule(chance=chances)
+    def place_list(self, chance: Random) -> None:
+        self.pair.do(self.pair.crowd.place_list(chance))
 
-    @rule(account=accounts, client_order_id=client_order_ids)
-    def cancel(self, account: int, client_order_id: str) -> None:
-        self.pair.cancel(self.pair.accounts[account], client_order_id)
+    @rule(chance=chances)
+    def cancel(self, chance: Random) -> None:
+        self.pair.do(self.pair.crowd.cancel(chance))
 
-    @rule(
-        account=accounts,
-        asset=st.sampled_from(["SOL", "USDC"]),
-        amount=st.integers(1, 20 * UNIT),
-        out=st.booleans(),
-    )
-    def move_money(self, account: int, asset: str, amount: int, out: bool) -> None:
-        move = self.pair.withdraw if out else self.pair.deposit
-        move(self.pair.accounts[account], asset, amount)
+    @rule(chance=chances)
+    def replace(self, chance: Random) -> None:
+        self.pair.do(self.pair.crowd.replace(chance))
 
-    @precondition(lambda self: self.pair.model.trades)
-    @rule(minutes=st.integers(1, 7))
-    def wait(self, minutes: int) -> None:
-        self.pair.venue.now += minutes * 60_000_000
+    @rule(chance=chances)
+    def amend(self, chance: Random) -> None:
+        self.pair.do(self.pair.crowd.amend(chance))
+
+    @rule(chance=chances)
+    def move_money_or_change_rules(self, chance: Random) -> None:
+        crowd = self.pair.crowd
+        self.pair.do(chance.choice((crowd.move_money, crowd.change))(chance))
+
+    @rule(seconds=st.integers(-90, 420))
+    def wait(self, seconds: int) -> None:
+        self.pair.venue.now += seconds * 1_000_000
+
+    @rule(from_rows=st.booleans())
+    def restart(self, from_rows: bool) -> None:
+        self.pair.restart(from_rows=from_rows)
 
     @invariant()
     def both_agree(self) -> None:
         self.pair.compare()
-        check_invariants(self.pair.venue.engine)
+        check_invariants(self.pair.engine)
 
 
 AgainstTheModel.TestCase.settings = settings(max_examples=60, stateful_step_count=60)
@@ -229,54 +378,15 @@ TestAgainstTheModel = AgainstTheModel.TestCase
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_long_random_market_equals_the_model(seed: int) -> None:
-    chance = random.Random(seed)
-    pair = Pair.make()
+    chance = Random(seed)
+    pair = Pair()
     for step in range(1_200):
-        account = chance.choice(pair.accounts)
-        side = chance.choice(list(Side))
-        kind = chance.random()
-        if kind < 0.55:
-            pair.place(
-                _order(
-                    account,
-                    side,
-                    chance.choice([OrderType.LIMIT, OrderType.LIMIT, OrderType.LIMIT_MAKER]),
-                    chance.choice(PRICES),
-                    chance.choice(QUANTITIES),
-                    None,
-                    f"id-{step}",
-                )
-            )
-        elif kind < 0.65:
-            quantity = chance.choice(QUANTITIES)
-            pair.place(_order(account, side, OrderType.MARKET, 0, quantity, None, f"id-{step}"))
-        elif kind < 0.7:
-            amount = chance.randrange(1, 300 * UNIT)
-            pair.place(_order(account, side, OrderType.MARKET, 0, None, amount, f"id-{step}"))
-        elif kind < 0.95:
-            pair.cancel(account, f"id-{chance.randrange(max(0, step - 60), step + 1)}")
-        else:
-            pair.venue.now += chance.randrange(60_000_000)
-        if step % 20 == 0:
+        pair.do(pair.crowd.command(chance))
+        if chance.random() < 0.05:
+            pair.venue.now += chance.randrange(-20_000_000, 60_000_000)
+        if chance.random() < 0.02:
+            pair.restart(from_rows=chance.random() < 0.7)
+        if step % 10 == 0:
             pair.compare()
-            check_invariants(pair.venue.engine)
+            check_invariants(pair.engine)
     pair.compare()
-    assert len(pair.model.trades) > 100
-
-
-def test_the_hash_kept_up_by_changes_is_that_of_all_rows() -> None:
-    pair = Pair.make()
-    chance = random.Random(7)
-    kept = StateHash()
-    for outcome in pair.venue.outcomes:
-        kept.update(outcome.rows)
-    for step in range(300):
-        account, side = chance.choice(pair.accounts), chance.choice(list(Side))
-        price, quantity = chance.choice(PRICES), chance.choice(QUANTITIES)
-        pair.place(_order(account, side, OrderType.LIMIT, price, quantity, None, f"id-{step}"))
-        kept.update(pair.venue.outcomes[-1].rows)
-
-        rows = [row for row in live_rows(pair.venue.engine) if getattr(row, "id", None) != 0]
-        anew = StateHash()
-        anew.update(rows)
-        assert anew.value == kept.value

@@ -6,26 +6,27 @@ import subprocess
 import sys
 from collections import deque
 
-from venue import MARKET, SYMBOL, UNIT, Venue, check_invariants, live_rows
+from invariants import check_invariants
+from venue import MARKET, SYMBOL, UNIT, Venue, live_rows
 
 from exchange.engine.matching_engine import MatchingEngine
 from exchange.engine.replica import Replica
-from exchange.services.markets import default_markets
-from exchange.services.messages import (
+from exchange.services.commands import (
     AnyCommand,
     CancelOrder,
-    OrderType,
-    Outcome,
     PlaceOrder,
-    Side,
-    TimeInForce,
-    Trade,
-    Transfer,
     Undecodable,
     decode_commands,
+)
+from exchange.services.markets import default_markets
+from exchange.services.messages import (
+    Outcome,
+    Trade,
+    Transfer,
     decode_frame,
     encode,
 )
+from exchange.services.orders import OrderType, Side, TimeInForce
 
 
 def busy_venue(steps: int, seed: int = 1) -> Venue:

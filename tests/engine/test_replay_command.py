@@ -22,7 +22,9 @@ from exchange.engine.replay import (
     read_trades,
 )
 from exchange.services.amounts import format_amount
-from exchange.services.messages import OrderType, PlaceOrder, Side, TimeInForce
+from exchange.services.commands import CancelOrder, NewOrder, PlaceOrder
+from exchange.services.messages import Placed
+from exchange.services.orders import OrderType, Side
 
 SAMPLES = Path(__file__).resolve().parents[2] / "docs" / "samples"
 
@@ -132,38 +134,41 @@ def test_a_random_recording_gives_the_trades_of_the_slow_exchange() -> None:
 
     replayed.feed(records)
     names = _feed_slow(slow, records)
+    trades = slow.markets[MARKET.symbol].trades
 
     assert [
         (one.price, one.quantity, one.buy_order, one.sell_order) for one in replayed.trades
     ] == [
         (one.price // 10**DECIMALS, one.quantity, names[one.buy_order], names[one.sell_order])
-        for one in slow.trades
+        for one in trades
     ]
-    assert len(slow.trades) > 200
+    assert len(trades) > 200
     assert format_amount(replayed.trades[0].price, DECIMALS).startswith(("99.", "100."))
 
 
 def _feed_slow(slow: NaiveExchange, records: list[RecordedOrder]) -> dict[int, str]:
     names: dict[int, str] = {}
-    for account, record in enumerate(records, 1):
+    accounts = {record.order: account for account, record in enumerate(records, 1)}
+    for number, record in enumerate(records, 1):
+        account, now = accounts[record.order], record.time_ms * 1_000
         if record.kind == "CANCEL":
-            for order in slow.open_orders():
-                if order.command.client_order_id == record.order:
-                    slow.cancel(order.command.account, record.order)
+            cancel = CancelOrder(
+                account=account, symbol=MARKET.symbol, client_order_id=record.order
+            )
+            slow.do(cancel, number, now)
             continue
         for asset in (MARKET.base, MARKET.quote):
-            slow.deposit(account, asset, 10**40)
+            slow.own(account, asset, 10**40)
         assert record.side is not None
-        command = PlaceOrder(
-            account=account,
-            symbol=MARKET.symbol,
+        order = NewOrder(
             side=record.side,
             type=OrderType(record.kind),
-            time_in_force=TimeInForce.GTC,
             price=record.price * 10**DECIMALS,
             quantity=record.quantity,
             client_order_id=record.order,
         )
-        if slow.place(command, record.time_ms * 1_000) != "refused":
-            names[slow.orders[-1].id] = record.order
+        placing = PlaceOrder(account=account, symbol=MARKET.symbol, order=order)
+        result = slow.do(placing, number, now)
+        if isinstance(result, Placed):
+            names[result.order_id] = record.order
     return names

@@ -19,25 +19,26 @@ from exchange.postgres_db import epochs
 from exchange.redis.journal import Closed, Journal, NotIngested
 from exchange.redis.leadership import Leadership
 from exchange.redis.outcomes import Outcomes
+from exchange.services.commands import (
+    AddAsset,
+    AddMarket,
+    AnyCommand,
+    Deposit,
+    NewOrder,
+    PlaceOrder,
+)
 from exchange.services.market_view import MarketViews
 from exchange.services.markets import Asset
 from exchange.services.messages import (
     JUMP,
-    AddAsset,
-    AddMarket,
-    AnyCommand,
     Created,
-    Deposit,
     Opened,
-    OrderType,
     Outcome,
     Placed,
-    PlaceOrder,
     Reason,
     Rejected,
-    Side,
-    TimeInForce,
 )
+from exchange.services.orders import OrderType, Side
 from exchange.services.process import Health, OperatorNeeded, WorldFailed
 from exchange.services.settings import Settings
 
@@ -282,16 +283,14 @@ def _market_and_money() -> list[AnyCommand]:
 
 
 def _order(uid: int) -> AnyCommand:
-    return PlaceOrder(
-        uid=uid,
-        symbol=SYMBOL,
+    order = NewOrder(
         side=Side.BUY,
         type=OrderType.LIMIT,
-        time_in_force=TimeInForce.GTC,
         price=100 * UNIT,
         quantity=UNIT,
         client_order_id=str(uid),
     )
+    return PlaceOrder(uid=uid, symbol=SYMBOL, order=order)
 
 
 async def test_after_a_clean_stop_the_numbers_go_on_without_a_gap(

@@ -1,25 +1,38 @@
 """One of every row that Postgres stores, with amounts that no 64-bit integer holds."""
 
-from exchange.services.markets import Asset, Market, Mode
+from msgspec.structs import replace
+
+from exchange.services.markets import Asset, ExchangeRules, Feature, Market, Mode, Rules, Tier
 from exchange.services.messages import (
     Account,
+    Amendment,
+    AveragePrices,
     Balance,
     Counters,
     Done,
     Key,
     KeyKind,
     Order,
-    OrderStatus,
-    OrderType,
+    OrderList,
     Outcome,
     OutcomeFrame,
+    PreventedMatch,
     Result,
     Row,
-    Side,
-    TimeInForce,
+    Special,
     Trade,
     Transfer,
     TransferKind,
+)
+from exchange.services.orders import (
+    Contingency,
+    ExpiryReason,
+    ListStatus,
+    OrderStatus,
+    OrderType,
+    SelfTrade,
+    Side,
+    TimeInForce,
 )
 
 HUGE = 10**38 - 1
@@ -41,7 +54,30 @@ MARKET = Market(
     notional_max=HUGE,
     mode=Mode.CANCEL_ONLY,
     created=1_700_000_000_000_000,
+    rules=Rules(
+        order_types=(OrderType.MARKET, OrderType.LIMIT),
+        features=(Feature.OTO,),
+        self_trade_modes=(SelfTrade.DECREMENT,),
+        self_trade_default=SelfTrade.DECREMENT,
+        price_up=5_000_000,
+        market_quantity_max=HUGE,
+        market_lot=1,
+        position_max=HUGE,
+        notional_min_for_market=False,
+        tiers=(Tier(tier=2, maker_rate=0, taker_rate=9), Tier(tier=1, maker_rate=1, taker_rate=2)),
+    ),
 )
+EXCHANGE_RULES = ExchangeRules(
+    orders_max=2**31 - 1,
+    algo_orders_max=1,
+    iceberg_orders_max=2,
+    order_lists_max=3,
+    # Neither by length nor by letter: the state hash is over the order of the keys, too.
+    assets_max={"USDC": HUGE, "B": 1, "SOL": 2**64},
+    discount_asset="SOL",
+    discount=750_000,
+)
+AVERAGE_PRICES = AveragePrices(symbol="SOLUSDC", minutes=((28_333_333, HUGE, 2**64), (5, 0, 1)))
 COUNTERS = Counters(
     symbol="SOLUSDC",
     order_id=2**62,
@@ -49,10 +85,18 @@ COUNTERS = Counters(
     update_id=2**60,
     queue=2**59,
     last_price=HUGE,
+    match_id=2**58,
 )
 ACCOUNTS = [
     Account(id=0, name="exchange", created=0),
-    Account(id=1, name="alice", created=1_700_000_000_000_001),
+    Account(
+        id=1,
+        name="alice",
+        created=1_700_000_000_000_001,
+        tier=2**31 - 1,
+        discount=True,
+        stopped=True,
+    ),
 ]
 KEYS = [
     Key(
@@ -112,6 +156,8 @@ def order(
     created: int = 10,
     request: bytes | None = None,
     deadline: int = 0,
+    self_trade: SelfTrade = SelfTrade.NONE,
+    special: Special | None = None,
 ) -> Order:
     return Order(
         symbol=symbol,
@@ -133,10 +179,95 @@ def order(
         updated=11,
         request=request,
         deadline=deadline,
+        self_trade=self_trade,
+        special=special,
     )
 
 
-def trade(id: int, *, symbol: str = "SOLUSDC", time: int = 12, price: int = HUGE) -> Trade:
+SPECIAL = Special(
+    stop_price=HUGE,
+    trailing_delta=100,
+    waiting=True,
+    trailing_from=3,
+    trailing_extreme=HUGE - 1,
+    trailing_time=2**62,
+    iceberg_quantity=HUGE - 2,
+    shown=HUGE - 3,
+    strategy_id=0,
+    strategy_type=2**62,
+    list_id=8,
+    prevented=2**64,
+    prevented_match_id=1,
+    expiry_reason=ExpiryReason.UNFILLED_FOK,
+    working_time=0,
+    amends=10,
+)
+ORDER_LISTS = [
+    OrderList(
+        symbol="SOLUSDC",
+        id=2**62,
+        account=1,
+        client_list_id='a "quoted", {strange} \\ list',
+        contingency=Contingency.OTO,
+        order_ids=(2**62, 2**62 + 1, 2**62 + 2),
+        status=ListStatus.EXECUTING,
+        created=1_700_000_000_000_000,
+        updated=1_700_000_000_000_001,
+    ),
+    OrderList(
+        symbol="SOLUSDC",
+        id=2**62 + 1,
+        account=1,
+        client_list_id="",
+        contingency=Contingency.OCO,
+        order_ids=(1, 2),
+        status=ListStatus.ALL_DONE,
+        created=1,
+        updated=2,
+    ),
+]
+AMENDMENTS = [
+    Amendment(
+        symbol="SOLUSDC",
+        number=2**62,
+        order_id=1,
+        account=1,
+        client_order_id="before \\",
+        new_client_order_id='"after"',
+        quantity=HUGE,
+        new_quantity=HUGE - 1,
+        time=3,
+    )
+]
+PREVENTED_MATCHES = [
+    PreventedMatch(
+        symbol="SOLUSDC",
+        id=id,
+        account=1,
+        taker_order=2,
+        maker_order=1,
+        self_trade=self_trade,
+        price=HUGE,
+        taker_quantity=taker_quantity,
+        maker_quantity=maker_quantity,
+        time=4,
+    )
+    for id, self_trade, taker_quantity, maker_quantity in (
+        (1, SelfTrade.EXPIRE_MAKER, 0, HUGE),
+        (2**62, SelfTrade.DECREMENT, HUGE, HUGE),
+    )
+]
+
+
+def trade(
+    id: int,
+    *,
+    symbol: str = "SOLUSDC",
+    time: int = 12,
+    price: int = HUGE,
+    buy_fee_asset: str = "",
+    sell_fee_asset: str = "",
+) -> Trade:
     return Trade(
         symbol=symbol,
         id=id,
@@ -151,7 +282,33 @@ def trade(id: int, *, symbol: str = "SOLUSDC", time: int = 12, price: int = HUGE
         sell_account=1,
         buy_fee=0,
         sell_fee=HUGE,
+        buy_fee_asset=buy_fee_asset,
+        sell_fee_asset=sell_fee_asset,
     )
+
+
+EXAMPLES: dict[type[Row], list[Row]] = {
+    Account: [*ACCOUNTS],
+    Key: [*KEYS],
+    Asset: [*ASSETS],
+    Market: [MARKET, replace(MARKET, symbol="BTCUSDT", rules=Rules())],
+    ExchangeRules: [EXCHANGE_RULES],
+    Counters: [COUNTERS],
+    AveragePrices: [AVERAGE_PRICES, AveragePrices(symbol="BTCUSDT", minutes=())],
+    Order: [
+        order(1, self_trade=SelfTrade.EXPIRE_BOTH, special=SPECIAL, request=bytes(range(32))),
+        order(2),
+        order(3, special=Special()),
+        order(4, special=Special(working_time=5), status=OrderStatus.EXPIRED_IN_MATCH),
+    ],
+    OrderList: [*ORDER_LISTS],
+    Amendment: [*AMENDMENTS],
+    PreventedMatch: [*PREVENTED_MATCHES],
+    Balance: [*BALANCES],
+    Trade: [trade(1), trade(2, buy_fee_asset="BNB"), trade(3, sell_fee_asset="TAB\t\\N")],
+    Transfer: [*TRANSFERS],
+}
+"""Some of every kind that is stored."""
 
 
 def outcome(

@@ -19,6 +19,17 @@ async def test_amounts_are_integers_of_any_size(database_url: str) -> None:
     assert type(found[1]) is int
 
 
+@pytest.mark.parametrize("kind", ["json", "jsonb"])
+async def test_json_holds_integers_of_any_size(database_url: str, kind: str) -> None:
+    written = {"key": [HUGE, -HUGE, 2**64], "none": None, "text": 'a "quoted" \\ ünïcode'}
+
+    async with connected(database_url, application_name="test") as connection:
+        found = await connection.fetchrow(f"SELECT $1::{kind}, NULL::{kind}", written)
+
+    assert tuple(found) == (written, None)
+    assert {type(number) for number in found[0]["key"]} == {int}
+
+
 async def test_a_session_gives_up_what_it_cannot_finish(database_url: str) -> None:
     async with connected(database_url, application_name="test", transaction_idle_s=2) as connection:
         settings = [
@@ -42,11 +53,12 @@ async def test_a_dead_peer_is_noticed_on_both_sides(database_url: str) -> None:
         assert await connection.fetchval("SHOW tcp_user_timeout") == "3000"
 
 
-async def test_the_pool_reads_amounts_alike(database_url: str) -> None:
+async def test_the_pool_reads_amounts_and_json_alike(database_url: str) -> None:
     connections = await pool(database_url, application_name="test", size_max=2)
 
     async with connections:
         assert await connections.fetchval("SELECT 1::numeric(38,0)") == 1
+        assert await connections.fetchval("SELECT jsonb_build_array(1)") == [1]
         assert await connections.fetchval("SELECT current_setting('lock_timeout')") == "2s"
 
 

@@ -19,7 +19,7 @@ from exchange.redis.journal import (
     NotIngested,
 )
 from exchange.redis.leadership import Leadership
-from exchange.services.messages import Undecodable
+from exchange.services.commands import Undecodable
 
 
 async def append(journal: Journal, *uids: int, lag_max: int = NO_LAG_LIMIT) -> int:

@@ -23,7 +23,8 @@ from exchange.services.candles import (
     shift,
     stored_interval,
 )
-from exchange.services.messages import Side, Trade
+from exchange.services.messages import Trade
+from exchange.services.orders import Side
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INTERVALS = st.sampled_from(list(Interval))

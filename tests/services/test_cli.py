@@ -1,12 +1,15 @@
 """The command line without an exchange: help, wrong use, and what it says when nobody is there."""
 
+import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
@@ -16,8 +19,9 @@ from exchange.services.embedded import free_port
 from exchange.services.run_file import Run, default_folder, write_run
 
 COMMANDS = [
-    "up", "account create", "key create", "key revoke", "deposit", "withdraw", "market add",
-    "market halt", "market resume", "market cancel-only", "asset add", "status", "run",
+    "up", "account create", "account stop", "account release", "account tier", "account discount",
+    "key create", "key revoke", "deposit", "withdraw", "market add", "market rules", "market halt",
+    "market break", "market resume", "market cancel-only", "rules", "asset add", "status", "run",
     "db upgrade", "bench", "replay",
 ]  # fmt: skip
 
@@ -94,6 +98,13 @@ def test_the_version_is_that_of_the_distribution() -> None:
         ["deposit", "alice", "USDC"],
         ["deposit", "alice", "USDC", "-5"],
         ["market", "add", "SOLUSDC", "--base", "SOL"],
+        ["market", "rules", "SOLUSDC", "--set", "price_up"],
+        ["market", "rules", "SOLUSDC", "--set", "price_up=1", "--set", "price_up=2"],
+        ["market", "rules", "SOLUSDC", "--tier", "1", "0.001"],
+        ["market", "rules", "SOLUSDC", "--tier", "one", "0.001", "0.001"],
+        ["rules", "--set", "discount"],
+        ["account", "tier", "alice", "-1"],
+        ["account", "discount", "alice", "perhaps"],
         ["asset", "add", "DOGE", "--decimals", "19"],
         ["run", "postgres"],
     ],
@@ -199,6 +210,136 @@ class TestWithAStrangeServer:
         done = exchange("account", "create", "alice", ADMIN_URL=strange, ADMIN_TOKEN="x")
 
         assert refused(done) == "The name alice exists now.\n"
+
+
+class TestRules:
+    """What an operator sees of rules, and what is asked for: an admin API that writes it down."""
+
+    ANSWER: ClassVar[dict[str, Any]] = {
+        "symbol": "SOLUSDC",
+        "maker": "0.001",
+        "taker": "0.002",
+        "tiers": [{"tier": 1, "maker": "0", "taker": "0.0005"}],
+        "rules": {
+            "order_types": ["LIMIT", "MARKET"],
+            "fee_discount": True,
+            "features": [],
+            "assets_max": {"BTC": "5", "USDC": "1000000"},
+            "price_up": "1.3",
+            "orders_max": 200,
+        },
+    }
+
+    @pytest.fixture
+    def asked(self) -> Iterator[list[bytes]]:
+        """The address of the API first, then the requests that it got."""
+        content = json.dumps(self.ANSWER).encode()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            requests = [b"http://127.0.0.1:%d" % server.getsockname()[1]]
+
+            def serve() -> None:
+                connection, _ = server.accept()
+                with connection:
+                    requests.append(whole_request(connection))
+                    connection.sendall(
+                        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content
+                    )
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            yield requests
+            thread.join()
+
+    @staticmethod
+    def ask(asked: list[bytes], *arguments: str) -> tuple[str, str, Any]:
+        """What the command prints, the request line that it sent, and the body."""
+        done = exchange(*arguments, ADMIN_URL=asked[0].decode(), ADMIN_TOKEN="x")
+        assert done.returncode == 0, done.stderr
+        head, _, body = asked[1].partition(b"\r\n\r\n")
+        line = head.split(b"\r\n")[0].decode().removesuffix(" HTTP/1.1")
+        return done.stdout, line, json.loads(body) if body else None
+
+    def test_rules_are_shown_as_they_can_be_set(self, asked: list[bytes]) -> None:
+        output, line, body = self.ask(asked, "market", "rules", "SOLUSDC")
+
+        assert (line, body) == ("GET /admin/markets/SOLUSDC/rules", None)
+        assert [row.split() for row in output.splitlines()] == [
+            ["symbol", "SOLUSDC"],
+            ["maker", "0.001"],
+            ["taker", "0.002"],
+            ["tier", "1", "0", "0.0005"],
+            ["order_types", "LIMIT,MARKET"],
+            ["fee_discount", "on"],
+            ["features"],
+            ["assets_max", "BTC:5,USDC:1000000"],
+            ["price_up", "1.3"],
+            ["orders_max", "200"],
+        ]
+
+    def test_rules_in_json_are_what_the_exchange_says(self, asked: list[bytes]) -> None:
+        output, _, _ = self.ask(asked, "market", "rules", "SOLUSDC", "--json")
+
+        assert json.loads(output) == self.ANSWER
+
+    def test_only_what_is_to_change_is_sent(self, asked: list[bytes]) -> None:
+        _, line, body = self.ask(
+            asked, "market", "rules", "SOLUSDC", "--set", "price_up=1.3", "--set", "features=",
+            "--taker-rate", "0", "--tier", "1", "0", "0.0005", "--drop-tier", "2",
+        )  # fmt: skip
+
+        assert line == "POST /admin/markets/SOLUSDC/rules"
+        assert body == {
+            "rules": {"price_up": "1.3", "features": ""},
+            "taker": "0",
+            "tiers": [{"tier": 1, "maker": "0", "taker": "0.0005"}],
+            "dropTiers": [2],
+        }
+
+    def test_the_rules_of_the_exchange_have_no_market(self, asked: list[bytes]) -> None:
+        output, line, body = self.ask(asked, "rules", "--set", "discount_asset=USDC")
+
+        assert (line, body) == ("POST /admin/rules", {"rules": {"discount_asset": "USDC"}})
+        assert output.startswith("order_types ")
+
+    def test_a_new_market_can_have_other_rules(self, asked: list[bytes]) -> None:
+        _, line, body = self.ask(
+            asked, "market", "add", "SOLUSDC", "--base", "SOL", "--quote", "USDC", "--tick", "0.01",
+            "--lot", "0.001", "--set", "iceberg_parts=20",
+        )  # fmt: skip
+
+        assert line == "POST /admin/markets"
+        assert body["rules"] == {"iceberg_parts": "20"}
+
+    @pytest.mark.parametrize(
+        ("command", "body"),
+        [
+            (["stop", "alice"], {"stopped": True}),
+            (["release", "alice"], {"stopped": False}),
+            (["tier", "alice", "0"], {"tier": 0}),
+            (["discount", "alice", "on"], {"discount": True}),
+            (["discount", "alice", "off"], {"discount": False}),
+        ],
+    )
+    def test_an_account_is_changed_in_one_thing(
+        self, asked: list[bytes], command: list[str], body: dict[str, Any]
+    ) -> None:
+        assert self.ask(asked, "account", *command)[1:] == ("POST /admin/accounts/alice", body)
+
+    def test_a_break_is_a_mode(self, asked: list[bytes]) -> None:
+        _, line, body = self.ask(asked, "market", "break", "SOLUSDC")
+
+        assert (line, body) == ("POST /admin/markets/SOLUSDC/mode", {"mode": "BREAK"})
+
+
+def whole_request(connection: socket.socket) -> bytes:
+    """A request up to the end of its body."""
+    request = b""
+    while True:
+        head, separator, body = request.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: ([0-9]+)", head.lower())
+        if separator and len(body) == (int(length[1]) if length else 0):
+            return request
+        request += connection.recv(65536)
 
 
 class TestBecoming:

@@ -8,10 +8,18 @@ import msgspec
 import pytest
 from made_outcomes import BTCUSDT, MARKETS, START, UNIT, level, outcome, trade, views
 
-from exchange.services.candles import DAY, MINUTE, Interval, fold_trades
-from exchange.services.market_view import RECENT_TRADES, MarketViews
+from exchange.services.candles import DAY, HOUR, MINUTE, Interval, fold_trades
+from exchange.services.market_view import RECENT_TRADES, MarketView, MarketViews
 from exchange.services.markets import Mode
-from exchange.services.messages import JUMP, Counters, Outcome, Placed, Row, Side, Trade
+from exchange.services.messages import (
+    JUMP,
+    Counters,
+    Outcome,
+    Placed,
+    Row,
+    Trade,
+)
+from exchange.services.orders import Side
 
 
 class ObviousView:
@@ -126,6 +134,29 @@ def check_statistics(model: ObviousView, tested: MarketViews, now: int) -> None:
         assert ticker.price_change == ticker.last_price - day[0].price
     last = max(earlier, key=lambda one: (one.time // MINUTE, one.id), default=None)
     assert ticker.previous_close_price == (last.price if last else None)
+    for width in (HOUR, 4 * HOUR, DAY):
+        check_window(model, view, now, width)
+
+
+def check_window(model: ObviousView, view: MarketView, now: int, width: int) -> None:
+    start = now - now % MINUTE - width
+    traded = model.trades_between(start - MINUTE, now)
+    if now % 3 == 0:
+        # What is remembered of other windows changes nothing.
+        view.ticker(now + MINUTE, 7 * MINUTE)
+
+    ticker = view.ticker(now, width)
+
+    assert (ticker.open_time, ticker.close_time) == (start, now)
+    assert ticker.trades == len(traded)
+    assert ticker.volume == sum(one.quantity for one in traded)
+    assert ticker.first_trade_id == (traded[0].id if traded else None)
+    if traded:
+        assert ticker.high_price == max(one.price for one in traded)
+        assert ticker.low_price == min(one.price for one in traded)
+    some = view.traded_between(start + 3 * MINUTE, now - now % MINUTE - width // 2 - 1)
+    expected = model.trades_between(start + 2 * MINUTE, now - now % MINUTE - width // 2 - 1)
+    assert (some.volume if some else 0) == sum(one.quantity for one in expected)
 
 
 def test_loaded_in_the_middle_it_is_as_if_it_had_seen_everything() -> None:

@@ -1,4 +1,4 @@
-"""Markets: which can exist, what their filters let through, and that money stays whole."""
+"""Markets: which can exist, by which rules, what they cost, and that money stays whole."""
 
 import msgspec
 import pytest
@@ -6,14 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.services.markets import (
+    SMALL_MAX,
     Asset,
-    Filter,
     Market,
     Mode,
+    Rules,
+    Tier,
     default_markets,
-    failed_filter,
     market_fault,
 )
+from exchange.services.orders import OrderType, SelfTrade, Side
 
 UNIT = 10**8
 
@@ -38,6 +40,8 @@ def test_the_default_markets_are_those_of_the_contract() -> None:
         assert (market.notional_min, market.notional_max) == (5 * UNIT, 9_000_000 * UNIT)
         assert (market.maker_rate, market.taker_rate) == (1_000, 1_000)
         assert market.mode is Mode.RUNNING
+        assert market.rules.multipliers(Side.BUY) == market.rules.multipliers(Side.SELL)
+        assert market.rules.multipliers(Side.BUY) == (5_000_000, 200_000)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +60,10 @@ def test_the_default_markets_are_those_of_the_contract() -> None:
         ({"price_max": 0}, "maximum price"),
         ({"price_max": UNIT + 1}, "maximum price"),
         ({"notional_min": -1}, "minimum notional"),
-        ({"notional_max": 0}, "minimum notional"),
+        ({"notional_max": -1}, "minimum notional"),
+        ({"notional_max": 5 * UNIT - 1}, "minimum notional"),
+        ({"average_price_minutes": -1}, "at most 60 minutes"),
+        ({"average_price_minutes": 61}, "at most 60 minutes"),
         ({"maker_rate": -1}, "fee rate"),
         ({"taker_rate": 1_000_000}, "fee rate"),
     ],
@@ -68,6 +75,95 @@ def test_a_market_that_does_not_fit_together_is_explained(
 
     assert found is not None
     assert fault in found
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"notional_max": 0},
+        {"notional_max": 5 * UNIT},
+        {"average_price_minutes": 0},
+        {"average_price_minutes": 60},
+        {"maker_rate": 0, "taker_rate": 999_999},
+    ],
+)
+def test_a_market_at_the_edge_can_exist(changes: dict[str, int]) -> None:
+    assert market_fault(msgspec.structs.replace(solusdc(), **changes)) is None
+
+
+LOT = UNIT // 1_000
+
+
+@pytest.mark.parametrize(
+    ("rules", "fault"),
+    [
+        (Rules(orders_max=-1), "below zero"),
+        (Rules(position_max=-LOT), "below zero"),
+        (Rules(range_ask_down=-1), "below zero"),
+        (Rules(amends_max=SMALL_MAX + 1), "at most 2147483647"),
+        (Rules(price_up=SMALL_MAX + 1), "at most 2147483647"),
+        (Rules(position_max=LOT + 1), "multiples of the lot"),
+        (Rules(market_lot=LOT // 2), "multiples of the lot"),
+        (Rules(market_lot=LOT, market_quantity_min=LOT + 1), "multiples of the lot"),
+        (Rules(market_lot=LOT, market_quantity_max=LOT + 1), "multiples of the lot"),
+        (
+            Rules(market_lot=LOT, market_quantity_min=2 * LOT, market_quantity_max=LOT),
+            "minimum quantity of market orders",
+        ),
+        (Rules(market_quantity_max=LOT), "need a lot"),
+        (Rules(market_quantity_min=LOT), "need a lot"),
+        (Rules(trailing_above_min=11, trailing_above_max=10), "minimum trailing delta"),
+        (Rules(trailing_below_min=11, trailing_below_max=10), "minimum trailing delta"),
+        (Rules(trailing_above_max=10_000), "below 100 %"),
+        (Rules(trailing_below_min=10_000), "below 100 %"),
+        (Rules(price_up=1, price_down=2), "down must be at most"),
+        (Rules(bid_up=1, bid_down=2, ask_up=1), "down must be at most"),
+        (Rules(bid_up=1, ask_up=1, ask_down=2), "down must be at most"),
+        (Rules(range_bid_up=1, range_bid_down=2), "down must be at most"),
+        (Rules(range_ask_up=1, range_ask_down=2), "down must be at most"),
+        (Rules(price_down=1), "needs one up"),
+        (Rules(bid_up=1, bid_down=1, ask_down=1), "needs one up"),
+        (Rules(bid_up=1), "both sides"),
+        (Rules(ask_up=1, ask_down=1), "both sides"),
+        (Rules(self_trade_modes=(SelfTrade.NONE,)), "one of the allowed"),
+        (Rules(self_trade_modes=()), "one of the allowed"),
+        (Rules(order_types=()), "some type of order"),
+        (Rules(tiers=(Tier(tier=0, maker_rate=0, taker_rate=0),)), "number above zero"),
+        (
+            Rules(tiers=(Tier(tier=SMALL_MAX + 1, maker_rate=0, taker_rate=0),)),
+            "number above zero",
+        ),
+        (Rules(tiers=(Tier(tier=1, maker_rate=0, taker_rate=0),) * 2), "one pair of rates"),
+        (Rules(tiers=(Tier(tier=1, maker_rate=-1, taker_rate=0),)), "fee rate"),
+        (Rules(tiers=(Tier(tier=1, maker_rate=0, taker_rate=1_000_000),)), "fee rate"),
+    ],
+)
+def test_rules_that_do_not_fit_together_are_explained(rules: Rules, fault: str) -> None:
+    found = market_fault(msgspec.structs.replace(solusdc(), rules=rules))
+
+    assert found is not None
+    assert fault in found
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        Rules(),
+        Rules(market_lot=LOT, market_quantity_min=2 * LOT),
+        Rules(market_lot=2 * LOT, market_quantity_max=5 * LOT),
+        Rules(trailing_above_min=9_999),
+        Rules(trailing_above_min=10, trailing_above_max=10, trailing_below_max=9_999),
+        Rules(price_up=SMALL_MAX, price_down=SMALL_MAX),
+        Rules(bid_up=1, ask_up=1, ask_down=1),
+        Rules(range_bid_down=1, range_ask_up=1),
+        Rules(position_max=10**20 * LOT, orders_max=SMALL_MAX),
+        Rules(order_types=(OrderType.MARKET,), features=()),
+        Rules(self_trade_modes=(SelfTrade.NONE,), self_trade_default=SelfTrade.NONE),
+        Rules(tiers=(Tier(tier=SMALL_MAX, maker_rate=0, taker_rate=999_999),)),
+    ],
+)
+def test_rules_at_the_edge_fit_together(rules: Rules) -> None:
+    assert market_fault(msgspec.structs.replace(solusdc(), rules=rules)) is None
 
 
 @given(
@@ -100,71 +196,32 @@ def test_a_quote_amount_buys_the_most_that_it_can_pay(budget: int, ticks: int) -
     assert market.notional(price, quantity + market.lot) > budget
 
 
-LOT, TICK = UNIT // 1_000, UNIT // 100
-
-
 @pytest.mark.parametrize(
-    ("price", "quantity", "failed"),
-    [
-        (20 * UNIT, UNIT, None),
-        (TICK, 500 * UNIT, None),
-        (5 * UNIT, UNIT, None),
-        (1_000_000 * UNIT, UNIT, None),
-        (90 * UNIT, 100_000 * UNIT, None),
-        (0, UNIT, Filter.PRICE_FILTER),
-        (-TICK, UNIT, Filter.PRICE_FILTER),
-        (20 * UNIT + 1, UNIT, Filter.PRICE_FILTER),
-        (1_000_000 * UNIT + TICK, UNIT, Filter.PRICE_FILTER),
-        (10**38, UNIT, Filter.PRICE_FILTER),
-        (20 * UNIT, 0, Filter.LOT_SIZE),
-        (20 * UNIT, -LOT, Filter.LOT_SIZE),
-        (20 * UNIT, LOT + 1, Filter.LOT_SIZE),
-        (20 * UNIT, 100_000 * UNIT + LOT, Filter.LOT_SIZE),
-        (20 * UNIT, 10**38, Filter.LOT_SIZE),
-        (5 * UNIT - TICK, UNIT, Filter.NOTIONAL),
-        (90 * UNIT + TICK, 100_000 * UNIT, Filter.NOTIONAL),
-        # The order of the filters: price, lot, notional.
-        (1, 1, Filter.PRICE_FILTER),
-        (TICK, 1, Filter.LOT_SIZE),
-    ],
+    ("tier", "rates"), [(0, (1_000, 2_000)), (1, (0, 500)), (2, (900, 900)), (3, (1_000, 2_000))]
 )
-def test_limit_orders_pass_the_filters_or_fail_the_first(
-    price: int, quantity: int, failed: Filter | None
+def test_a_tier_has_its_own_rates_where_the_market_has_some_for_it(
+    tier: int, rates: tuple[int, int]
 ) -> None:
-    found = failed_filter(
-        solusdc(), price=price, quantity=quantity, quote_quantity=None, average_price=0
+    tiers = (
+        Tier(tier=2, maker_rate=900, taker_rate=900),
+        Tier(tier=1, maker_rate=0, taker_rate=500),
+    )
+    market = msgspec.structs.replace(
+        solusdc(), maker_rate=1_000, taker_rate=2_000, rules=Rules(tiers=tiers)
     )
 
-    assert found is failed
+    assert market.fee_rates(tier) == rates
 
 
-@pytest.mark.parametrize(
-    ("quantity", "quote_quantity", "average_price", "failed"),
-    [
-        (UNIT, None, 20 * UNIT, None),
-        (UNIT, None, 0, None),
-        (LOT, None, 0, None),
-        (LOT + 1, None, 20 * UNIT, Filter.LOT_SIZE),
-        (LOT, None, 20 * UNIT, Filter.NOTIONAL),
-        # An average price need not lie on the tick.
-        (UNIT, None, 20 * UNIT + 1, None),
-        # Only the least is checked: the book decides what the most can be.
-        (100_000 * UNIT, None, 1_000 * UNIT, None),
-        (None, 5 * UNIT, 0, None),
-        (None, 5 * UNIT - 1, 0, Filter.NOTIONAL),
-        (None, 0, 0, Filter.NOTIONAL),
-        (None, 10**30, 20 * UNIT, None),
-    ],
-)
-def test_market_orders_are_measured_by_the_average_price(
-    quantity: int | None, quote_quantity: int | None, average_price: int, failed: Filter | None
-) -> None:
-    found = failed_filter(
-        solusdc(),
-        price=None,
-        quantity=quantity,
-        quote_quantity=quote_quantity,
-        average_price=average_price,
-    )
+def test_buyers_and_sellers_have_their_own_multipliers() -> None:
+    rules = Rules(
+        bid_up=1, bid_down=2, ask_up=3, ask_down=4,
+        range_bid_up=5, range_bid_down=6, range_ask_up=7, range_ask_down=8,
+    )  # fmt: skip
 
-    assert found is failed
+    assert [rules.multipliers(side) for side in Side] == [(1, 2), (3, 4)]
+    assert [rules.price_range(side) for side in Side] == [(5, 6), (7, 8)]
+
+
+def test_only_an_open_market_takes_cancels() -> None:
+    assert [mode for mode in Mode if mode.takes_cancels] == [Mode.RUNNING, Mode.CANCEL_ONLY]

@@ -7,20 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exchange.services.commands import AnyCommand, CancelOrder, Undecodable, decode_commands
 from exchange.services.messages import (
-    AnyCommand,
-    CancelOrder,
     Order,
-    OrderStatus,
     Outcome,
     OutcomeFrame,
     Result,
     Row,
-    Undecodable,
-    decode_commands,
     decode_frame,
     encode,
 )
+from exchange.services.orders import OrderStatus
 
 # Far beyond what 64 bits hold: an asset of 18 decimals gets there quickly.
 INTEGERS = st.integers(-(10**38), 10**38)

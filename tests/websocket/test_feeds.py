@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from made_outcomes import BTCUSDT, START, UNIT, MadeMarket, frame, level, outcome, views
 
-from exchange.services.messages import Counters, Side
+from exchange.services.messages import Counters
+from exchange.services.orders import Side
 from exchange.websocket.feeds import Feeds
 from exchange.websocket.streams import Event, Form, Speed, Stream, parse_stream
 

@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import CloseCode
 
-from exchange.services.messages import Side
+from exchange.services.orders import Side
 from exchange.services.settings import Address
 from exchange.websocket.sockets import Limits, StreamServer
 from exchange.websocket.streams import Speed

@@ -6,7 +6,7 @@ import pytest
 from made_outcomes import BTCUSDT, START, UNIT, trade
 
 from exchange.services.markets import Market
-from exchange.services.messages import Side
+from exchange.services.orders import Side
 from exchange.websocket.streams import (
     Event,
     Form,

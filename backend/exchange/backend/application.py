@@ -13,7 +13,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exchange.backend import errors
 from exchange.backend.endpoints import Endpoint
 from exchange.backend.responder import Responder
-from exchange.backend.routes import account, market, orders, surroundings, trades
+from exchange.backend.routes import (
+    account,
+    market,
+    order_changes,
+    order_list_history,
+    order_lists,
+    orders,
+    refusals,
+    rules,
+    surroundings,
+    trades,
+)
 from exchange.backend.state import Current
 from exchange.backend.weights import Weights
 
@@ -21,7 +32,12 @@ ENDPOINTS = (
     *market.ENDPOINTS,
     *trades.ENDPOINTS,
     *orders.ENDPOINTS,
+    *order_changes.ENDPOINTS,
+    *order_lists.ENDPOINTS,
+    *refusals.ENDPOINTS,
     *account.ENDPOINTS,
+    *order_list_history.ENDPOINTS,
+    *rules.ENDPOINTS,
     *surroundings.ENDPOINTS,
 )
 HOT = frozenset({("POST", "/api/v3/order"), ("DELETE", "/api/v3/order")})

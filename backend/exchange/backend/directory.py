@@ -1,10 +1,10 @@
-"""Who and what there is: accounts, keys, assets and markets, kept from the rows of outcomes."""
+"""Who and what there is: accounts, keys, assets, markets and rules, kept from outcomes."""
 
 from collections.abc import Iterable
 
 from exchange.backend.signatures import Ed25519Verifier, HmacVerifier, Verifier
 from exchange.backend.vault import Vault
-from exchange.services.markets import Asset, Market
+from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import Account, Key, KeyKind, Outcome, Row
 
 
@@ -25,11 +25,17 @@ class Directory:
 
     def __init__(self, vault: Vault, rows: Iterable[Row] = ()) -> None:
         self._vault = vault
-        self.accounts: dict[str, Account] = {}
+        self.accounts: dict[int, Account] = {}
         self.assets: dict[str, Asset] = {}
         self.markets: dict[str, Market] = {}
+        self.exchange_rules = ExchangeRules()
         self.keys: dict[str, KnownKey] = {}
+        self._account_ids: dict[str, int] = {}
         self._take(rows)
+
+    def account_named(self, name: str) -> Account | None:
+        account_id = self._account_ids.get(name)
+        return None if account_id is None else self.accounts[account_id]
 
     def apply(self, outcome: Outcome) -> None:
         self._take(outcome.rows)
@@ -41,9 +47,12 @@ class Directory:
             elif isinstance(row, Key):
                 self._take_key(row)
             elif isinstance(row, Account):
-                self.accounts[row.name] = row
+                self.accounts[row.id] = row
+                self._account_ids[row.name] = row.id
             elif isinstance(row, Asset):
                 self.assets[row.name] = row
+            elif isinstance(row, ExchangeRules):
+                self.exchange_rules = row
 
     def _take_key(self, key: Key) -> None:
         if key.revoked is not None:

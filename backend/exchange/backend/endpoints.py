@@ -72,7 +72,9 @@ class Endpoint:
         parameters: tuple[Parameter[Any], ...] = (),
         security: Security = Security.NONE,
         weight: int | Callable[[Values], int] = 1,
+        own_statuses: tuple[int, ...] = (),
     ) -> None:
+        """`own_statuses` are those of its errors that no other endpoint has."""
         self.method = method
         self.path = path
         self.name = f"{method} {path}"
@@ -81,6 +83,7 @@ class Endpoint:
         self.table = Table(parameters)
         self.security = security
         self._weight = weight
+        self._own_statuses = own_statuses
 
     @property
     def is_signed(self) -> bool:
@@ -100,7 +103,7 @@ class Endpoint:
         }
 
     def responses(self) -> dict[int | str, dict[str, Any]]:
-        statuses = [400, 429, 503]
+        statuses = [400, 429, 503, *self._own_statuses]
         if self.is_signed:
             statuses += [401]
         if self.method != "GET":
@@ -135,6 +138,7 @@ _STATUSES = {
     400: "The request is refused; nothing has happened.",
     401: "The API key is malformed, unknown, or may not do this.",
     408: "The body did not arrive in time.",
+    409: "One half of the request was executed and the other was not; `data` tells both.",
     413: "The body is too large.",
     429: "Too much request weight was used; wait as long as Retry-After says.",
     503: "Not executed, and will not be: try again.",

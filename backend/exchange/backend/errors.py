@@ -3,27 +3,44 @@
 Clients act on both the code and the text, so the texts are Binance's to the letter.
 """
 
-from typing import NoReturn
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any, NoReturn
 
 import msgspec
 
+from exchange.services.markets import Feature
 from exchange.services.messages import Reason, Rejected
+from exchange.services.orders import OrderType
 
 
 class ApiError(Exception):
-    """A request was refused: the answer is `{"code": …, "msg": …}`."""
+    """A request was refused: the answer is `{"code": …, "msg": …}`, with `data` if there is any."""
 
     def __init__(
-        self, code: int, message: str, *, status: int = 400, retry_after_s: int | None = None
+        self,
+        code: int,
+        message: str,
+        *,
+        status: int = 400,
+        retry_after_s: int | None = None,
+        data: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(code, message)
         self.code = code
         self.message = message
         self.status = status
         self.retry_after_s = retry_after_s
+        self._data = data
+
+    def content(self) -> dict[str, Any]:
+        content: dict[str, Any] = {"code": self.code, "msg": self.message}
+        if self._data is not None:
+            content["data"] = self._data
+        return content
 
     def body(self) -> bytes:
-        return msgspec.json.encode({"code": self.code, "msg": self.message})
+        return msgspec.json.encode(self.content())
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -102,39 +119,91 @@ STATUS_MISMATCH = Fault(-1220, "The symbol's status does not match the requested
 
 # --- What this exchange does not do ---
 
+UNSUPPORTED = Fault(-1020, "This operation is not supported.")
 STP_MODE = Fault(-1013, "This symbol does not allow the specified self-trade prevention mode.")
-NO_ICEBERGS = Fault(-1013, "Iceberg orders are not supported for this symbol.")
-NO_TRAILING = Fault(-1013, "Trailing stop orders are not supported for this symbol.")
 NO_PEGGED = Fault(-1013, "Pegged orders are not supported for this symbol.")
-NO_STRATEGIES = Fault(-1014, "Unsupported order combination.")
+NO_OPO = Fault(-1013, "OPO orders are not supported for this symbol.")
 
 # --- Orders ---
 
 INVALID_QUANTITY = Fault(-1013, "Invalid quantity.")
 INVALID_PRICE = Fault(-1013, "Invalid price.")
+INVALID_STOP_PRICE = Fault(-1013, "Invalid stop price.")
+INVALID_ICEBERG_QUANTITY = Fault(-1013, "Invalid iceberg quantity.")
 INVALID_QUOTE_QUANTITY = Fault(-1013, "Invalid quote order quantity.")
+ORDER_COMBINATION = Fault(-1014, "Unsupported order combination.")
+STRATEGY_TYPE = Fault(-1134, "`strategyType` was less than 1000000.")
 NO_SUCH_ORDER = Fault(-2013, "Order does not exist.")
+NO_SUCH_LIST = Fault(-2018, "Order list does not exist.")
 
-_REASONS = {
+# --- Legs of an OCO ---
+
+OCO_TYPE = Fault(-1158, "Order type not supported in OCO.")
+BUY_LIMIT_BELOW = Fault(-1165, "A limit order in a buy OCO must be below.")
+SELL_LIMIT_ABOVE = Fault(-1166, "A limit order in a sell OCO must be above.")
+BOTH_LIMIT = Fault(-1168, "At least one OCO order must be contingent.")
+BUY_STOP_LOSS_ABOVE = Fault(-1196, "A stop loss order in a buy OCO must be above.")
+SELL_STOP_LOSS_BELOW = Fault(-1197, "A stop loss order in a sell OCO must be below.")
+BUY_TAKE_PROFIT_BELOW = Fault(-1198, "A take profit order in a buy OCO must be below.")
+SELL_TAKE_PROFIT_ABOVE = Fault(-1199, "A take profit order in a sell OCO must be above.")
+
+
+PARTLY_FAILED = 409
+"""The HTTP status of a request of which one half was executed."""
+
+
+class Asked(IntEnum):
+    """What the engine was asked to do; the value is the code of most of its refusals."""
+
+    PLACE = -2010
+    CANCEL = -2011
+    AMEND = -2038
+
+
+_FIXED = {
     Reason.LATE: OUTSIDE_WINDOW,
     Reason.KEY_NOT_VALID: KEY_REJECTED,
     Reason.UNKNOWN_ACCOUNT: KEY_REJECTED,
     Reason.UNKNOWN_SYMBOL: SYMBOL,
-    Reason.UNKNOWN_ORDER: Fault(-2011, "Unknown order sent."),
-    Reason.NO_OPEN_ORDERS: Fault(-2011, "Unknown order sent."),
     Reason.ORDER_ID_MISMATCH: Fault(-2039, "Client order ID is not correct for this order ID."),
-    Reason.CANCEL_RESTRICTED: Fault(-2011, "Order was not canceled due to cancel restrictions."),
-    Reason.PRICE_FILTER: Fault(-1013, "Filter failure: PRICE_FILTER"),
-    Reason.LOT_SIZE: Fault(-1013, "Filter failure: LOT_SIZE"),
-    Reason.NOTIONAL: Fault(-1013, "Filter failure: NOTIONAL"),
-    Reason.DUPLICATE_CLIENT_ORDER_ID: Fault(-2010, "Duplicate order sent."),
-    Reason.INSUFFICIENT_BALANCE: Fault(
-        -2010, "Account has insufficient balance for requested action."
-    ),
-    Reason.WOULD_MATCH: Fault(-2010, "Order would immediately match and take."),
-    Reason.NO_LIQUIDITY: Fault(-2010, "Order book liquidity is less than symbol minimum quantity."),
+    Reason.SELF_TRADE_MODE: STP_MODE,
+    Reason.ICEBERG_TOO_LARGE: Fault(-1013, "IcebergQty exceeds QTY."),
 }
-_NEW_ORDER_REJECTED, _CANCEL_REJECTED = -2010, -2011
+_TEXTS = {
+    Reason.UNKNOWN_ORDER: "Unknown order sent.",
+    Reason.UNKNOWN_LIST: "Unknown order list sent.",
+    Reason.NO_OPEN_ORDERS: "Unknown order sent.",
+    Reason.CANCEL_RESTRICTED: "Order was not canceled due to cancel restrictions.",
+    Reason.MARKET_CLOSED: "Market is closed.",
+    Reason.ACCOUNT_STOPPED: "This action is disabled on this account.",
+    Reason.DUPLICATE_CLIENT_ORDER_ID: "Duplicate order sent.",
+    Reason.INSUFFICIENT_BALANCE: "Account has insufficient balance for requested action.",
+    Reason.WOULD_MATCH: "Order would immediately match and take.",
+    Reason.WOULD_TRIGGER: "Order would trigger immediately.",
+    Reason.LIST_PRICES: "The relationship of the prices for the orders is not correct.",
+    Reason.NO_CHANGE: "The requested action would change no state; rejecting",
+    Reason.AMEND_INCREASE: "Order amend (quantity increase) is not supported.",
+    Reason.NO_LIQUIDITY: "Order book liquidity is less than symbol minimum quantity.",
+}
+_LACKING: dict[str, str] = {
+    OrderType.LIMIT: "Limit orders are not supported for this symbol.",
+    OrderType.LIMIT_MAKER: "Limit maker orders are not supported for this symbol.",
+    OrderType.MARKET: "Market orders are not supported for this symbol.",
+    OrderType.STOP_LOSS: "Stop loss orders are not supported for this symbol.",
+    OrderType.STOP_LOSS_LIMIT: "Stop loss limit orders are not supported for this symbol.",
+    OrderType.TAKE_PROFIT: "Take profit orders are not supported for this symbol.",
+    OrderType.TAKE_PROFIT_LIMIT: "Take profit limit orders are not supported for this symbol.",
+    Feature.ICEBERG: "Iceberg orders are not supported for this symbol.",
+    Feature.TRAILING: "Trailing stop orders are not supported for this symbol.",
+    # Binance spells these two so.
+    Feature.QUOTE_QUANTITY: "Quote order qty market orders are not support for this symbol.",
+    Feature.OCO: "OCO orders are not supported for this symbol",
+    Feature.OTO: "OTO orders are not supported for this symbol.",
+    Feature.CANCEL_REPLACE: "Order cancel-replace is not supported for this symbol.",
+    Feature.AMEND: "Order amend is not supported for this symbol.",
+}
+_BEFORE_THE_ENGINE = -1013
+"""Binance finds these faults before its engine does; those of an amend have the amend's code."""
 
 
 def illegal(name: str, legal_range: str) -> ApiError:
@@ -171,6 +240,13 @@ def empty(name: str) -> ApiError:
     return ApiError(-1105, f"Parameter '{name}' was empty.")
 
 
+def iceberg_not_kept(name: str) -> ApiError:
+    return ApiError(
+        -1160,
+        f"Parameter '{name}' is not supported if `aboveTimeInForce`/`belowTimeInForce` is not GTC.",
+    )
+
+
 def not_required(name: str) -> ApiError:
     return ApiError(-1106, f"Parameter '{name}' sent when not required.")
 
@@ -197,15 +273,38 @@ def too_much_weight(limit: int, retry_after_s: int) -> ApiError:
     )
 
 
-def rejection(result: Rejected, *, cancel: bool) -> ApiError:
-    """What the engine's refusal of an order, or of a cancel, is called in the public API."""
-    if (fault := _REASONS.get(result.reason)) is not None:
+def rejection(result: Rejected, asked: Asked) -> ApiError:
+    """What the engine's refusal is called in the public API."""
+    if (fault := _FIXED.get(result.reason)) is not None:
         return fault.error()
-    code = _CANCEL_REJECTED if cancel else _NEW_ORDER_REJECTED
-    if result.reason is Reason.MARKET_CLOSED:
-        return ApiError(code, "Market is closed.")
+    if (text := _TEXTS.get(result.reason)) is not None:
+        return ApiError(asked.value, text)
+    code = asked.value if asked is Asked.AMEND else _BEFORE_THE_ENGINE
+    if result.reason is Reason.FILTER:
+        return ApiError(code, f"Filter failure: {result.detail}")
+    if result.reason is Reason.NOT_SUPPORTED:
+        return ApiError(code, _LACKING[result.detail])
+    if result.reason is Reason.TOO_LITTLE_LIQUIDITY:
+        text = f"Order book liquidity is less than `{result.detail}` filter minimum quantity."
+        return ApiError(asked.value, text)
     # INVALID and POISON name faults that no request should be able to cause.
-    return ApiError(code, "CANCEL_REJECTED" if cancel else "NEW_ORDER_REJECTED")
+    return ApiError(asked.value, _UNEXPLAINED[asked])
+
+
+_UNEXPLAINED = {
+    Asked.PLACE: "NEW_ORDER_REJECTED",
+    Asked.CANCEL: "CANCEL_REJECTED",
+    Asked.AMEND: "ORDER_AMEND_REJECTED",
+}
+
+
+def replace_failure(data: Mapping[str, Any], *, partly: bool) -> ApiError:
+    """A cancel-replace of which one half failed, or both."""
+    if partly:
+        return ApiError(
+            -2021, "Order cancel-replace partially failed.", status=PARTLY_FAILED, data=data
+        )
+    return ApiError(-2022, "Order cancel-replace failed.", data=data)
 
 
 def not_executed(reason: str) -> ApiError:

@@ -1,6 +1,6 @@
 """Rows as the public API writes them: numbers as text, times in ms or µs, Binance's names."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Any
 
@@ -8,18 +8,16 @@ from exchange.services.aggregates import AggregateTrade
 from exchange.services.amounts import format_amount
 from exchange.services.candles import Candle, close_time
 from exchange.services.market_view import MarketView, Ticker
-from exchange.services.markets import RATE_SCALE, Market, Mode
-from exchange.services.messages import Balance, Order, Side, Trade
+from exchange.services.markets import RATE_SCALE, Asset, ExchangeRules, Market
+from exchange.services.messages import Account, Amendment, Balance, PreventedMatch, Trade
+from exchange.services.orders import Side
 
 Json = dict[str, Any]
 
 RATE_DECIMALS = 8
-NO_LIST = -1
-NO_STP = "NONE"
+NO_TRADE_GROUP = -1
+"""No account of this exchange is in a group with others."""
 ZERO = "0.00000000"
-ORDER_TYPES = ("LIMIT", "LIMIT_MAKER", "MARKET")
-
-_STATUSES = {Mode.RUNNING: "TRADING", Mode.CANCEL_ONLY: "CANCEL_ONLY", Mode.HALTED: "HALT"}
 
 
 class TimeUnit(IntEnum):
@@ -32,69 +30,7 @@ class TimeUnit(IntEnum):
         return time // self.value
 
 
-# --- Markets ---
-
-
-def market_status(market: Market) -> str:
-    return _STATUSES[market.mode]
-
-
-def symbol_information(market: Market, *, permission_sets: bool) -> Json:
-    """What may be done on a market, and by which rules; only what works is listed."""
-    return {
-        "symbol": market.symbol,
-        "status": market_status(market),
-        "baseAsset": market.base,
-        "baseAssetPrecision": market.base_decimals,
-        "quoteAsset": market.quote,
-        "quotePrecision": market.quote_decimals,
-        "quoteAssetPrecision": market.quote_decimals,
-        "baseCommissionPrecision": market.base_decimals,
-        "quoteCommissionPrecision": market.quote_decimals,
-        "orderTypes": ORDER_TYPES,
-        "icebergAllowed": False,
-        "ocoAllowed": False,
-        "otoAllowed": False,
-        "opoAllowed": False,
-        "quoteOrderQtyMarketAllowed": True,
-        "allowTrailingStop": False,
-        "cancelReplaceAllowed": False,
-        "amendAllowed": False,
-        "pegInstructionsAllowed": False,
-        "isSpotTradingAllowed": True,
-        "isMarginTradingAllowed": False,
-        "filters": _filters(market),
-        "permissions": [],
-        **({"permissionSets": [["SPOT"]]} if permission_sets else {}),
-        "defaultSelfTradePreventionMode": NO_STP,
-        "allowedSelfTradePreventionModes": [NO_STP],
-    }
-
-
-def _filters(market: Market) -> list[Json]:
-    # Some clients read the first one as the price filter, whatever it is called.
-    return [
-        {
-            "filterType": "PRICE_FILTER",
-            "minPrice": price(market, market.tick),
-            "maxPrice": price(market, market.price_max),
-            "tickSize": price(market, market.tick),
-        },
-        {
-            "filterType": "LOT_SIZE",
-            "minQty": quantity(market, market.quantity_min),
-            "maxQty": quantity(market, market.quantity_max),
-            "stepSize": quantity(market, market.lot),
-        },
-        {
-            "filterType": "NOTIONAL",
-            "minNotional": price(market, market.notional_min),
-            "applyMinToMarket": True,
-            "maxNotional": price(market, market.notional_max),
-            "applyMaxToMarket": False,
-            "avgPriceMins": market.average_price_minutes,
-        },
-    ]
+# --- Numbers ---
 
 
 def price(market: Market, units: int) -> str:
@@ -213,143 +149,91 @@ def book_ticker(view: MarketView) -> Json:
     }
 
 
-# --- Orders ---
+# --- Fees ---
 
 
-def acknowledgement(order: Order, time: int, unit: TimeUnit) -> Json:
-    """The shortest answer to a new order: ACK."""
-    return {
-        "symbol": order.symbol,
-        "orderId": order.id,
-        "orderListId": NO_LIST,
-        "clientOrderId": order.client_order_id,
-        "transactTime": unit.of(time),
-    }
-
-
-def placement(market: Market, order: Order, time: int, unit: TimeUnit) -> Json:
-    """The answer with the order's state: RESULT."""
-    return {
-        **acknowledgement(order, time, unit),
-        **_state(market, order),
-        "workingTime": unit.of(order.created),
-        "selfTradePreventionMode": NO_STP,
-    }
-
-
-def full_placement(
-    market: Market, order: Order, trades: Iterable[Trade], time: int, unit: TimeUnit
-) -> Json:
-    """The answer with the trades it led to: FULL."""
-    answer = placement(market, order, time, unit)
-    answer["fills"] = [_fill(market, order, trade) for trade in trades]
-    return answer
-
-
-def cancellation(
-    market: Market, order: Order, client_order_id: str, time: int, unit: TimeUnit
-) -> Json:
-    """`client_order_id` is that of the cancel itself."""
-    return {
-        "symbol": order.symbol,
-        "origClientOrderId": order.client_order_id,
-        "orderId": order.id,
-        "orderListId": NO_LIST,
-        "clientOrderId": client_order_id,
-        "transactTime": unit.of(time),
-        **_state(market, order),
-        "selfTradePreventionMode": NO_STP,
-    }
-
-
-def order_information(market: Market, order: Order, unit: TimeUnit) -> Json:
-    return {
-        "symbol": order.symbol,
-        "orderId": order.id,
-        "orderListId": NO_LIST,
-        "clientOrderId": order.client_order_id,
-        **_state(market, order),
-        "stopPrice": price(market, 0),
-        "icebergQty": quantity(market, 0),
-        "time": unit.of(order.created),
-        "updateTime": unit.of(order.updated),
-        "isWorking": True,
-        "workingTime": unit.of(order.created),
-        "selfTradePreventionMode": NO_STP,
-    }
-
-
-def _state(market: Market, order: Order) -> Json:
-    return {
-        "price": price(market, order.price),
-        "origQty": quantity(market, order.quantity),
-        "executedQty": quantity(market, order.filled),
-        "origQuoteOrderQty": price(market, order.quote_quantity),
-        # Binance spells it so.
-        "cummulativeQuoteQty": price(market, order.filled_quote),
-        "status": order.status.value,
-        "timeInForce": order.time_in_force.value,
-        "type": order.type.value,
-        "side": order.side.value,
-    }
-
-
-def _fill(market: Market, order: Order, trade: Trade) -> Json:
-    commission, asset = _commission(market, order.side, trade)
-    return {
-        "price": price(market, trade.price),
-        "qty": quantity(market, trade.quantity),
-        "commission": commission,
-        "commissionAsset": asset,
-        "tradeId": trade.id,
-    }
-
-
-def _commission(market: Market, side: Side, trade: Trade) -> tuple[str, str]:
-    """The fee of one side, which is in what that side receives."""
+def commission(
+    market: Market, side: Side, trade: Trade, assets: Mapping[str, Asset]
+) -> tuple[str, str]:
+    """The fee of one side and its asset: what that side receives, or the discount asset."""
     if side is Side.BUY:
-        return quantity(market, trade.buy_fee), market.base
-    return price(market, trade.sell_fee), market.quote
+        fee, asset = trade.buy_fee, trade.buy_fee_asset or market.base
+    else:
+        fee, asset = trade.sell_fee, trade.sell_fee_asset or market.quote
+    return format_amount(fee, assets[asset].decimals), asset
 
 
-def commission_rates(market: Market) -> Json:
-    none = {"maker": ZERO, "taker": ZERO}
+def discount(market: Market, account: Account, rules: ExchangeRules) -> Json:
+    """Whether this account's fees on this market may be paid in the discount asset, and how."""
+    asset = rules.discount_asset
     return {
-        "standardCommissionForOrder": {
-            "maker": rate(market.maker_rate),
-            "taker": rate(market.taker_rate),
-        },
-        "specialCommissionForOrder": none,
-        "taxCommissionForOrder": none,
-        "discount": {
-            "enabledForAccount": False,
-            "enabledForSymbol": False,
-            "discountAsset": "",
-            "discount": ZERO,
-        },
+        "enabledForAccount": account.discount,
+        "enabledForSymbol": bool(asset) and market.rules.fee_discount,
+        "discountAsset": asset,
+        "discount": rate(rules.discount) if asset else ZERO,
     }
 
 
 # --- Accounts ---
 
 
-def own_trade(market: Market, trade: Trade, side: Side, unit: TimeUnit) -> Json:
-    """A trade as the account on one side of it sees it."""
-    commission, asset = _commission(market, side, trade)
+def own_trade(
+    market: Market,
+    trade: Trade,
+    side: Side,
+    list_id: int,
+    assets: Mapping[str, Asset],
+    unit: TimeUnit,
+) -> Json:
+    """A trade as the account on one side of it sees it, with an order of that list."""
+    fee, asset = commission(market, side, trade, assets)
     return {
         "symbol": trade.symbol,
         "id": trade.id,
         "orderId": trade.buy_order if side is Side.BUY else trade.sell_order,
-        "orderListId": NO_LIST,
+        "orderListId": list_id,
         "price": price(market, trade.price),
         "qty": quantity(market, trade.quantity),
         "quoteQty": price(market, trade.quote_quantity),
-        "commission": commission,
+        "commission": fee,
         "commissionAsset": asset,
         "time": unit.of(trade.time),
         "isBuyer": side is Side.BUY,
         "isMaker": side is not trade.taker_side,
         "isBestMatch": True,
+    }
+
+
+def prevented_match(market: Market, match: PreventedMatch, unit: TimeUnit) -> Json:
+    """Two own orders that did not trade; a side that lost nothing tells no quantity."""
+    prevented = {
+        "takerPreventedQuantity": match.taker_quantity,
+        "makerPreventedQuantity": match.maker_quantity,
+    }
+    return {
+        "symbol": match.symbol,
+        "preventedMatchId": match.id,
+        "takerOrderId": match.taker_order,
+        "makerSymbol": match.symbol,
+        "makerOrderId": match.maker_order,
+        "tradeGroupId": NO_TRADE_GROUP,
+        "selfTradePreventionMode": match.self_trade.value,
+        "price": price(market, match.price),
+        **{name: quantity(market, units) for name, units in prevented.items() if units},
+        "transactTime": unit.of(match.time),
+    }
+
+
+def past_amendment(market: Market, amendment: Amendment, unit: TimeUnit) -> Json:
+    return {
+        "symbol": amendment.symbol,
+        "orderId": amendment.order_id,
+        "executionId": amendment.number,
+        "origClientOrderId": amendment.client_order_id,
+        "newClientOrderId": amendment.new_client_order_id,
+        "origQty": quantity(market, amendment.quantity),
+        "newQty": quantity(market, amendment.new_quantity),
+        "time": unit.of(amendment.time),
     }
 
 

@@ -26,7 +26,8 @@ from exchange.redis.journal import (
     NotIngested,
 )
 from exchange.redis.outcomes import Outcomes
-from exchange.services.messages import ADDS_EXPOSURE, AnyCommand, Opened, Outcome, encode
+from exchange.services.commands import ADDS_EXPOSURE, AnyCommand
+from exchange.services.messages import Opened, Outcome, encode
 
 APPENDS_MAX = 2
 WAITING_MAX = 20_000

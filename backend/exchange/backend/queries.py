@@ -1,16 +1,24 @@
 """All SQL of the backend. Amounts come as integers, rows as the messages that outcomes carry."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TypeAlias, TypeVar
 
 import asyncpg
 import msgspec
 
-from exchange.postgres_db.tables import OPEN, STORED_IN, columns
+from exchange.postgres_db.tables import OPEN, OPEN_LIST, STORED_IN, columns
 from exchange.services.candles import MINUTE, Candle, Interval, stored_interval
-from exchange.services.messages import Balance, Order, Side, Trade
+from exchange.services.messages import (
+    Amendment,
+    Balance,
+    Order,
+    OrderList,
+    PreventedMatch,
+    Trade,
+)
+from exchange.services.orders import Side
 
-Stored = TypeVar("Stored", bound=Order | Trade | Balance)
+Stored = TypeVar("Stored", bound=Order | OrderList | Amendment | PreventedMatch | Trade | Balance)
 Source: TypeAlias = "asyncpg.Connection | asyncpg.Pool"
 
 NEWEST = 2**63 - 1
@@ -44,14 +52,10 @@ async def select_order(
     client_order_id: str | None,
 ) -> Order | None:
     """By id, by client order id (the newest that had it), or by both, which must agree."""
-    # Only what is given is asked for: a plan for every case would use the index of none.
-    conditions = ["account_id = $1", "symbol = $2"]
-    arguments: list[int | str] = [account, symbol]
-    for column, value in (("order_id", order_id), ("client_order_id", client_order_id)):
-        if value is not None:
-            arguments.append(value)
-            conditions.append(f"{column} = ${len(arguments)}")
-    rest = f"WHERE {' AND '.join(conditions)} ORDER BY order_id DESC LIMIT 1"
+    conditions, arguments = _conditions(
+        account_id=account, symbol=symbol, order_id=order_id, client_order_id=client_order_id
+    )
+    rest = f"WHERE {conditions} ORDER BY order_id DESC LIMIT 1"
     orders = await _select(connection, Order, rest, *arguments)
     return orders[0] if orders else None
 
@@ -94,6 +98,117 @@ async def select_orders(
     return sorted(orders, key=lambda order: order.id)
 
 
+async def select_order_list(
+    connection: asyncpg.Connection,
+    account: int,
+    list_id: int | None,
+    client_list_id: str | None,
+) -> OrderList | None:
+    """By id, by client list id (the newest that had it), or by both, which must agree."""
+    conditions, arguments = _conditions(
+        account_id=account, list_id=list_id, client_list_id=client_list_id
+    )
+    rest = f"WHERE {conditions} ORDER BY list_id DESC LIMIT 1"
+    lists = await _select(connection, OrderList, rest, *arguments)
+    return lists[0] if lists else None
+
+
+async def select_order_lists(
+    connection: asyncpg.Connection, account: int, window: Window
+) -> list[OrderList]:
+    """Of all markets, oldest first."""
+    lists = await _select(
+        connection,
+        OrderList,
+        f"""
+        WHERE account_id = $1 AND list_id >= $2 AND created BETWEEN $3 AND $4
+        ORDER BY list_id {_direction(window)} LIMIT $5
+        """,
+        account,
+        window.first_id or 0,
+        window.start or 0,
+        NEWEST if window.end is None else window.end,
+        window.limit,
+    )
+    return sorted(lists, key=lambda one: one.id)
+
+
+async def select_open_order_lists(connection: asyncpg.Connection, account: int) -> list[OrderList]:
+    rest = f"WHERE account_id = $1 AND {OPEN_LIST} ORDER BY list_id"
+    return await _select(connection, OrderList, rest, account)
+
+
+async def select_orders_of(
+    connection: asyncpg.Connection, lists: Sequence[OrderList]
+) -> dict[tuple[str, int], Order]:
+    """The orders of lists, by symbol and id."""
+    wanted = [(one.symbol, order_id) for one in lists for order_id in one.order_ids]
+    orders = await _select(
+        connection,
+        Order,
+        """
+        JOIN unnest($1::text[], $2::bigint[]) AS wanted(symbol, order_id) USING (symbol, order_id)
+        """,
+        [symbol for symbol, _ in wanted],
+        [order_id for _, order_id in wanted],
+    )
+    return {(order.symbol, order.id): order for order in orders}
+
+
+async def select_list_ids(
+    connection: asyncpg.Connection, symbol: str, order_ids: Collection[int]
+) -> dict[int, int]:
+    """The lists that these orders are of; orders without one are left out."""
+    return dict(await connection.fetch(_LIST_IDS, symbol, list(order_ids)))
+
+
+async def select_amendments(
+    connection: asyncpg.Connection, account: int, symbol: str, order_id: int, window: Window
+) -> list[Amendment]:
+    """Oldest first; their ids are the journal numbers of their commands."""
+    amendments = await _select(
+        connection,
+        Amendment,
+        f"""
+        WHERE account_id = $1 AND symbol = $2 AND order_id = $3 AND number >= $4
+        ORDER BY number {_direction(window)} LIMIT $5
+        """,
+        account,
+        symbol,
+        order_id,
+        window.first_id or 0,
+        window.limit,
+    )
+    return sorted(amendments, key=lambda amendment: amendment.number)
+
+
+async def select_prevented_matches(
+    connection: asyncpg.Connection,
+    account: int,
+    symbol: str,
+    match_id: int | None,
+    order_id: int | None,
+    window: Window,
+) -> list[PreventedMatch]:
+    """One by its id, or those of an order, as taker or as maker, oldest first."""
+    # Only what is given is asked for: a plan for both cases would use the index of neither.
+    is_meant = "match_id = $3" if order_id is None else "(taker_order = $3 OR maker_order = $3)"
+    matches = await _select(
+        connection,
+        PreventedMatch,
+        f"""
+        WHERE account_id = $1 AND symbol = $2 AND {is_meant} AND match_id >= $4
+        ORDER BY match_id {_direction(window)} LIMIT $5
+        """,
+        account,
+        symbol,
+        match_id if order_id is None else order_id,
+        window.first_id or 0,
+        window.limit,
+    )
+    return sorted(matches, key=lambda match: match.id)
+
+
 async def select_own_trades(
     connection: asyncpg.Connection,
     account: int,
@@ -125,6 +240,11 @@ async def select_own_trades(
         found += [(trade, side) for trade in trades]
     found.sort(key=lambda own: own[0].id)
     return found[: window.limit] if window.from_oldest else found[-window.limit :]
+
+
+def order_of(trade: Trade, side: Side) -> int:
+    """The order that was on this side of a trade."""
+    return trade.buy_order if side is Side.BUY else trade.sell_order
 
 
 async def select_trades(
@@ -233,9 +353,22 @@ async def _select(
     return [msgspec.convert((tag, *record), kind) for record in records]
 
 
+def _conditions(**wanted: int | str | None) -> tuple[str, list[int | str]]:
+    """The columns that must have a value, in SQL, and the values; what is None may be anything."""
+    # Only what is given is asked for: a plan for every case would use the index of none.
+    given = {column: value for column, value in wanted.items() if value is not None}
+    terms = [f"{column} = ${place}" for place, column in enumerate(given, 1)]
+    return " AND ".join(terms), list(given.values())
+
+
 def _direction(window: Window) -> str:
     return "ASC" if window.from_oldest else "DESC"
 
+
+_LIST_IDS = """
+    SELECT order_id, (special ->> 'list_id')::bigint FROM orders
+    WHERE symbol = $1 AND order_id = ANY($2::bigint[]) AND special ? 'list_id'
+"""
 
 _CANDLE_VALUES = [
     name for name in Candle.__struct_fields__ if name not in ("symbol", "interval", "open_time")

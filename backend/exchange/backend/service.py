@@ -22,15 +22,10 @@ from exchange.redis import server_check
 from exchange.redis.journal import Journal
 from exchange.redis.outcomes import Outcomes
 from exchange.services.candles import MINUTE, Interval
+from exchange.services.commands import AddAsset, AddMarket
 from exchange.services.market_view import CANDLES_KEPT, RECENT_TRADES, MarketViews
 from exchange.services.markets import default_markets
-from exchange.services.messages import (
-    AddAsset,
-    AddMarket,
-    Outcome,
-    Reason,
-    Rejected,
-)
+from exchange.services.messages import Outcome, Reason, Rejected
 from exchange.services.process import Health, until_stopped
 from exchange.services.settings import Settings
 

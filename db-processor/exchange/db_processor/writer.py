@@ -6,26 +6,32 @@ from typing import Any, assert_never
 import asyncpg
 import msgspec
 from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, Numeric, SmallInteger, Text
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 from sqlalchemy.types import TypeEngine
 
 from exchange.postgres_db.connection import reporting_failures
 from exchange.postgres_db.snapshot import Position
 from exchange.postgres_db.tables import STORED_IN, columns, orders
 from exchange.services.candles import STORED, Candle, fold, fold_trades
-from exchange.services.markets import Asset, Market
+from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import (
     Account,
+    Amendment,
+    AveragePrices,
     Balance,
     Counters,
     Key,
     Level,
     Opened,
     Order,
+    OrderList,
     Outcome,
     OutcomeFrame,
+    PreventedMatch,
     Row,
     Trade,
     Transfer,
+    encode,
 )
 from exchange.services.process import WorldFailed
 
@@ -69,7 +75,7 @@ class _Changes:
         self._states: dict[type[Row], dict[Any, Row]] = {kind: {} for kind in _UPSERTS}
         self._order_numbers: dict[tuple[str, int], int] = {}
         self._trades: list[Trade] = []
-        self._transfers: list[Transfer] = []
+        self._added: dict[type[Row], list[Row]] = {kind: [] for kind in _INSERTS}
         self._generations: list[tuple[int, int, int]] = []
         for frame in frames:
             for outcome in frame.outcomes:
@@ -85,8 +91,9 @@ class _Changes:
         if self._trades:
             await _copy(connection, self._trades)
             await connection.execute(_MERGE_CANDLES, *_arrays(Candle, _all_candles(self._trades)))
-        if self._transfers:
-            await connection.execute(_INSERT_TRANSFERS, *_arrays(Transfer, self._transfers))
+        for kind, rows in self._added.items():
+            if rows:
+                await connection.execute(_INSERTS[kind], *_arrays(kind, rows))
         for generation in self._generations:
             await connection.execute(_INSERT_GENERATION, *generation)
 
@@ -108,10 +115,14 @@ class _Changes:
                     self._trades.append(row)
                 case Level():
                     pass  # The sum of the open orders, which are written.
-                case Counters() | Market():
+                case Counters() | AveragePrices() | Market():
                     states[type(row)][row.symbol] = row
-                case Transfer():
-                    self._transfers.append(row)
+                case OrderList():
+                    states[OrderList][row.symbol, row.id] = row
+                case Transfer() | Amendment() | PreventedMatch():
+                    self._added[type(row)].append(row)
+                case ExchangeRules():
+                    states[ExchangeRules]["all markets"] = row
                 case Account():
                     states[Account][row.id] = row
                 case Key():
@@ -151,10 +162,18 @@ def _arrays(kind: type[msgspec.Struct], rows: Iterable[msgspec.Struct]) -> list[
     """One array for each field, as the statements take them."""
     fields = zip(*map(msgspec.structs.astuple, rows), strict=True)
     return [
-        # One text for all of them is several times faster than encoding number by number.
-        "{" + ",".join(map(str, values)) + "}" if isinstance(column.type, Numeric) else values
-        for column, values in zip(columns(kind), fields, strict=True)
+        _array(column.type, values) for column, values in zip(columns(kind), fields, strict=True)
     ]
+
+
+def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> Sequence[Any] | str:
+    match type_:
+        case Numeric():
+            # One text for all of them is several times faster than encoding number by number.
+            return "{" + ",".join(map(str, values)) + "}"
+        case JSON():
+            return [None if value is None else encode(value).decode() for value in values]
+    return values
 
 
 _COPY_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
@@ -167,6 +186,8 @@ _ARRAY_TYPES: dict[type[TypeEngine[Any]], str] = {
     Text: "text[]",
     LargeBinary: "bytea[]",
     Boolean: "boolean[]",
+    JSON: "text[]::json[]",
+    JSONB: "text[]::jsonb[]",
 }
 
 
@@ -193,9 +214,23 @@ def _upsert(kind: type[msgspec.Struct]) -> str:
 
 
 _UPSERTS: dict[type[Row], str] = {
-    kind: _upsert(kind) for kind in (Account, Key, Asset, Market, Counters, Order, Balance)
+    kind: _upsert(kind)
+    for kind in (
+        Account,
+        Key,
+        Asset,
+        Market,
+        ExchangeRules,
+        Counters,
+        AveragePrices,
+        Order,
+        OrderList,
+        Balance,
+    )
 }
-_INSERT_TRANSFERS = _insert(Transfer)
+_INSERTS: dict[type[Row], str] = {
+    kind: _insert(kind) for kind in (Transfer, Amendment, PreventedMatch)
+}
 _INSERT_GENERATION = "INSERT INTO generations (base, epoch, time) VALUES ($1, $2, $3)"
 _MERGE_CANDLES = f"""
     {_on_conflict(Candle)}

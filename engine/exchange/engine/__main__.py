@@ -1,9 +1,10 @@
-"""`python -m exchange.engine`: the service; with `replay …` a recorded market instead."""
+"""`python -m exchange.engine`: the service; with `replay …` or `bench …` that instead."""
 
 import gc
 import json
 import sys
 import time
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import Progress
+from rich.table import Table
 
+from exchange.engine import cost_bench
 from exchange.engine.replay import (
     BadRecord,
     Replay,
@@ -54,6 +57,36 @@ def replay(
     _print(replayed, seconds, difference, compared=expect is not None, as_json=as_json)
     if difference is not None:
         sys.exit(1)
+
+
+@app.command()
+def bench(
+    sizes: Annotated[
+        list[int] | None,
+        typer.Option("--size", min=100, max=2_000_000, help="Orders in the book; repeat it."),
+    ] = None,
+    turns: Annotated[int, typer.Option(min=1, max=1_000, help="Of each size.")] = 15,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+) -> None:
+    """What a command costs the engine beside 1,000 to 1,000,000 resting orders, and as many stops.
+
+    Example: exchange bench engine --size 1000 --size 100000
+    """
+    console = Console(stderr=True)
+    if not as_json:
+        console.print("Building the books …")
+    with Progress(console=console, disable=as_json) as progress:
+        task = progress.add_task("measured", total=turns)
+        costs = cost_bench.measure(
+            tuple(sizes or cost_bench.SIZES), turns, partial(progress.advance, task)
+        )
+    if as_json:
+        print(json.dumps({cost.size: cost.us for cost in costs}))
+        return
+    table = Table("orders and stops", *(f"{kind.value} µs" for kind in cost_bench.Kind))
+    for cost in costs:
+        table.add_row(f"{cost.size:,}", *(f"{cost.us[kind]:.1f}" for kind in cost_bench.Kind))
+    Console().print(table)
 
 
 def _replay(path: Path, *, show: bool) -> tuple[Replay, float]:

@@ -7,24 +7,36 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from exchange.services.markets import Asset, Market, market_fault
-from exchange.services.messages import (
-    FEE_ACCOUNT,
-    Account,
+from exchange.engine.ledger import SUPPLY_MAX
+from exchange.services.commands import (
     AddAsset,
     AddMarket,
     AnyCommand,
+    ChangeAccount,
+    ChangeExchange,
     CreateAccount,
     CreateKey,
     Deposit,
+    RevokeKey,
+    Withdraw,
+)
+from exchange.services.markets import (
+    RATE_SCALE,
+    SMALL_MAX,
+    Asset,
+    ExchangeRules,
+    Market,
+    market_fault,
+)
+from exchange.services.messages import (
+    FEE_ACCOUNT,
+    Account,
     Key,
     Reason,
     Rejected,
     Repeated,
-    RevokeKey,
     Transfer,
     TransferKind,
-    Withdraw,
 )
 
 
@@ -35,11 +47,12 @@ class Registry:
         self.accounts: dict[int, Account] = {}
         self.keys: dict[str, Key] = {}
         self.assets: dict[str, Asset] = {}
+        self.exchange_rules = ExchangeRules()
         self._account_names: dict[str, int] = {}
         self._transfers: dict[str, Transfer] = {}
         self.restore(Account(id=FEE_ACCOUNT, name="exchange", created=0))
 
-    def restore(self, row: Account | Key | Asset | Transfer) -> None:
+    def restore(self, row: Account | Key | Asset | ExchangeRules | Transfer) -> None:
         match row:
             case Account():
                 self.accounts[row.id] = row
@@ -48,6 +61,8 @@ class Registry:
                 self.keys[row.api_key] = row
             case Asset():
                 self.assets[row.name] = row
+            case ExchangeRules():
+                self.exchange_rules = row
             case Transfer():
                 self._transfers[row.reference] = row
             case _:
@@ -66,6 +81,39 @@ class Registry:
             return Rejected(reason=Reason.ALREADY_EXISTS)
         # Its journal number is an id that no lost or repeated command can give to another account.
         return Account(id=number, name=command.name, created=now)
+
+    def changed_account(self, command: ChangeAccount) -> Account | Rejected:
+        """The account as the command leaves it; the exchange's own has nothing to change."""
+        if command.account == FEE_ACCOUNT:
+            return Rejected(reason=Reason.INVALID, detail="The exchange's own account trades not.")
+        if command.tier is not None and not 0 <= command.tier <= SMALL_MAX:
+            return Rejected(reason=Reason.INVALID, detail="A tier is a number from 0 on.")
+        account = self.accounts[command.account]
+        return replace(
+            account,
+            tier=account.tier if command.tier is None else command.tier,
+            discount=account.discount if command.discount is None else command.discount,
+            stopped=account.stopped if command.stopped is None else command.stopped,
+        )
+
+    def changed_exchange(self, command: ChangeExchange) -> ExchangeRules | Rejected:
+        rules = command.rules
+        limits = (
+            rules.orders_max,
+            rules.algo_orders_max,
+            rules.iceberg_orders_max,
+            rules.order_lists_max,
+        )
+        if not all(0 <= limit <= SMALL_MAX for limit in limits):
+            return Rejected(reason=Reason.INVALID, detail="A limit is a number from 0 on.")
+        if not all(0 <= amount <= SUPPLY_MAX for amount in rules.assets_max.values()):
+            return Rejected(reason=Reason.INVALID, detail="An amount must not be below zero.")
+        named = {rules.discount_asset, *rules.assets_max} - {""}
+        if any(name not in self.assets for name in named):
+            return Rejected(reason=Reason.UNKNOWN_ASSET)
+        if not 0 <= rules.discount <= RATE_SCALE:
+            return Rejected(reason=Reason.INVALID, detail="The discount is a factor from 0 to 1.")
+        return rules
 
     def new_key(self, command: CreateKey, now: int) -> Key | Rejected:
         if command.api_key in self.keys:

@@ -13,23 +13,19 @@ from msgspec import Struct
 
 from exchange.engine.matching_engine import MatchingEngine
 from exchange.services.amounts import InvalidAmount, TooPrecise, format_amount, parse_amount
+from exchange.services.commands import AnyCommand, CancelOrder, NewOrder, PlaceOrder
 from exchange.services.markets import Asset, Market
 from exchange.services.messages import (
     Account,
-    AnyCommand,
     Balance,
-    CancelOrder,
     Counters,
-    OrderType,
     Outcome,
     Placed,
-    PlaceOrder,
     Reason,
     Rejected,
-    Side,
-    TimeInForce,
     Trade,
 )
+from exchange.services.orders import OrderType, Side
 
 DECIMALS = 8
 """Of recorded prices and quantities; the quote asset has twice as many, so all products are whole."""
@@ -125,12 +121,13 @@ class Replay:
         return PlaceOrder(
             account=self._funded_account(record.order),
             symbol=MARKET.symbol,
-            side=record.side,
-            type=OrderType(record.kind),
-            time_in_force=TimeInForce.GTC,
-            price=record.price * _UNIT,
-            quantity=record.quantity,
-            client_order_id=record.order,
+            order=NewOrder(
+                side=record.side,
+                type=OrderType(record.kind),
+                price=record.price * _UNIT,
+                quantity=record.quantity,
+                client_order_id=record.order,
+            ),
         )
 
     def _funded_account(self, order: str) -> int:

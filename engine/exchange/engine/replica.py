@@ -8,16 +8,13 @@ from exchange.engine.matching_engine import MatchingEngine
 from exchange.engine.state_hash import StateHash
 from exchange.postgres_db.snapshot import Snapshot, open_snapshot
 from exchange.redis.outcomes import Outcomes
-from exchange.services.average_price import MINUTE_US, MINUTES_KEPT
-from exchange.services.candles import Interval
+from exchange.services.commands import AnyCommand, Undecodable
 from exchange.services.messages import (
-    AnyCommand,
     Opened,
     Outcome,
     OutcomeFrame,
     Repeated,
     Result,
-    Undecodable,
 )
 from exchange.services.process import OperatorNeeded, WorldFailed
 
@@ -27,6 +24,9 @@ FRAME_ROWS_MAX = 2_000
 
 REQUEST_LIFE_US = 60_000_000
 """The longest receive window, after which no repeat of a request is executed anyway."""
+
+NOT_COMPARABLE = -1
+"""Stands for the hash of rows that an earlier version has written."""
 
 log = structlog.get_logger()
 
@@ -118,12 +118,14 @@ async def _load_state(replica: Replica, snapshot: Snapshot) -> None:
     rows = [
         *await snapshot.control_rows(),
         *await snapshot.balances(),
+        *await snapshot.open_lists(),
         *await snapshot.open_orders(),
     ]
     for row in rows:
         replica.engine.restore(row)
     replica.state_hash.update(rows)
-    if snapshot.position.number and replica.state_hash.value != snapshot.position.state_hash:
+    expected = snapshot.position.state_hash
+    if expected not in (replica.state_hash.value, NOT_COMPARABLE) and snapshot.position.number:
         raise HashMismatch(
             f"The rows in Postgres are not the state that was journalled at {replica.position}."
             " Somebody else has changed them: restore the database from a backup."
@@ -131,10 +133,7 @@ async def _load_state(replica: Replica, snapshot: Snapshot) -> None:
 
 
 async def _load_memory(engine: MatchingEngine, snapshot: Snapshot, now: int) -> None:
-    """What decides beside the live state: average prices, used references, recent requests."""
-    for candle in await snapshot.candles(Interval.MINUTE_1, now - MINUTES_KEPT * MINUTE_US):
-        book = engine.books[candle.symbol]
-        book.average_price.add(candle.open_time, candle.volume, candle.quote_volume)
+    """What decides beside the live state: used references, recent requests."""
     for transfer in await snapshot.transfers_by_reference():
         engine.restore(transfer)
     for request, deadline, number in await snapshot.recent_requests(now):

@@ -8,14 +8,18 @@ from collections.abc import Hashable, Iterable
 from hashlib import blake2b
 from typing import assert_never
 
-from exchange.services.markets import Asset, Market
+from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import (
     Account,
+    Amendment,
+    AveragePrices,
     Balance,
     Counters,
     Key,
     Level,
     Order,
+    OrderList,
+    PreventedMatch,
     Row,
     Trade,
     Transfer,
@@ -26,7 +30,8 @@ _MODULUS = 2**64
 
 
 class StateHash:
-    """Live are accounts, keys, assets, markets, counters, balances and open orders."""
+    """Live are accounts, keys, assets, markets and the rules of the exchange, counters, average
+    prices, balances, and open orders and lists."""
 
     def __init__(self) -> None:
         self._hashes: dict[Hashable, int] = {}
@@ -41,7 +46,7 @@ class StateHash:
         for identity, row in changed.items():
             before = self._hashes.pop(identity, 0)
             after = 0
-            if not isinstance(row, Order) or row.is_open:
+            if not isinstance(row, Order | OrderList) or row.is_open:
                 after = int.from_bytes(blake2b(encode(row), digest_size=8).digest())
                 self._hashes[identity] = after
             self.value = (self.value + after - before) % _MODULUS
@@ -52,10 +57,16 @@ def _identity(row: Row) -> Hashable:
     match row:
         case Order():
             return ("order", row.symbol, row.id)
+        case OrderList():
+            return ("list", row.id)
         case Balance():
             return ("balance", row.account, row.asset)
         case Counters():
             return ("counters", row.symbol)
+        case AveragePrices():
+            return ("average", row.symbol)
+        case ExchangeRules():
+            return ("exchange",)
         case Account():
             return ("account", row.id)
         case Key():
@@ -64,7 +75,7 @@ def _identity(row: Row) -> Hashable:
             return ("asset", row.name)
         case Market():
             return ("market", row.symbol)
-        case Trade() | Transfer() | Level():
+        case Trade() | Transfer() | Level() | Amendment() | PreventedMatch():
             return None
         case _:
             assert_never(row)

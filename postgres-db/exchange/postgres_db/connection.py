@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import asyncpg
+import msgspec
 
 from exchange.services.process import OperatorNeeded, WorldFailed
 
@@ -126,6 +127,19 @@ async def _prepare(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec(
         "numeric", schema="pg_catalog", encoder=str, decoder=int, format="text"
     )
+    for name in ("json", "jsonb"):
+        # msgspec reads whole numbers of any size as integers, too.
+        await connection.set_type_codec(
+            name,
+            schema="pg_catalog",
+            encoder=_json_text,
+            decoder=msgspec.json.decode,
+            format="text",
+        )
+
+
+def _json_text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _watch_peer(tcp: socket.socket) -> None:

@@ -14,20 +14,23 @@ import msgspec
 
 from exchange.postgres_db.connection import connected, reporting_failures
 from exchange.postgres_db.schema import require_schema
-from exchange.postgres_db.tables import OPEN, STORED_IN, columns
+from exchange.postgres_db.tables import OPEN, OPEN_LIST, STORED_IN, columns
 from exchange.services.candles import STORED, Candle, Interval
-from exchange.services.markets import Asset, Market
+from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import (
     Account,
+    AveragePrices,
     Balance,
     Counters,
     Key,
     Level,
     Order,
+    OrderList,
     Row,
     Trade,
     Transfer,
 )
+from exchange.services.orders import OrderStatus
 from exchange.services.process import WorldFailed
 
 WAIT_S = 3.0
@@ -60,11 +63,14 @@ class Snapshot:
         self.position = position
 
     async def control_rows(self) -> list[Row]:
-        """What operators made: assets before markets before counters, accounts before keys."""
+        """What operators made, with each market's numbers, so that each row finds what it needs:
+        assets before markets, markets before counters and averages, accounts before keys."""
         rows: list[Row] = []
         rows += await self._load(Asset, "ORDER BY asset")
         rows += await self._load(Market, "ORDER BY symbol")
+        rows += await self._load(ExchangeRules, "")
         rows += await self._load(Counters, "ORDER BY symbol")
+        rows += await self._load(AveragePrices, "ORDER BY symbol")
         rows += await self._load(Account, "ORDER BY account_id")
         rows += await self._load(Key, "ORDER BY api_key")
         return rows
@@ -76,8 +82,12 @@ class Snapshot:
         """By market and queue, so that taking them one by one builds the book."""
         return await self._load(Order, f"WHERE {OPEN} ORDER BY symbol, queue")
 
+    async def open_lists(self) -> list[OrderList]:
+        """By market and age; their orders are open orders, or were."""
+        return await self._load(OrderList, f"WHERE {OPEN_LIST} ORDER BY symbol, list_id")
+
     async def levels(self) -> list[Level]:
-        """The whole book of every market, by price."""
+        """What the book of every market shows, by price."""
         return msgspec.convert(await self._fetch(_LEVELS), list[Level])
 
     async def candles(self, interval: Interval, since: int) -> list[Candle]:
@@ -163,10 +173,19 @@ def _fields(kind: type[msgspec.Struct]) -> str:
     return ", ".join(f'"{column.name}"' for column in columns(kind))
 
 
+# As Order.is_resting and Order.shown have it; what is 0 or False is not in the JSON.
+_RESTING = f"""
+    {OPEN} AND status <> '{OrderStatus.PENDING_NEW.value}'
+    AND special->'waiting' IS DISTINCT FROM 'true'
+"""
+_SHOWN = """
+    CASE WHEN special ? 'iceberg_quantity' THEN coalesce((special->>'shown')::numeric, 0)
+    ELSE quantity - filled - coalesce((special->>'prevented')::numeric, 0) END
+"""
 _LEVELS = f"""
-    SELECT 'Level', symbol, side, price, sum(quantity - filled) FROM orders
-    WHERE {OPEN} GROUP BY symbol, side, price ORDER BY symbol, side, price
-"""  # noqa: S608, our own constant
+    SELECT 'Level', symbol, side, price, sum({_SHOWN}) FROM orders
+    WHERE {_RESTING} GROUP BY symbol, side, price ORDER BY symbol, side, price
+"""  # noqa: S608, our own constants
 _RECENT = """
     SELECT request, deadline, number, created, order_id FROM orders
     WHERE symbol = $1 AND order_id < $2 ORDER BY order_id DESC LIMIT $3

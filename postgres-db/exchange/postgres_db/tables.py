@@ -2,6 +2,8 @@
 
 Amounts are integers in the smallest unit of their asset (`numeric(38,0)`), times are microseconds
 since the Unix epoch. A row of `orders`, `balances` and the like is the newest state of one thing.
+What has parts of its own is JSON, with the names of the message's fields. Columns that came after
+the first version have a default, for what an older version still writes while a newer one starts.
 """
 
 from typing import Any
@@ -24,21 +26,26 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from exchange.services.candles import Candle
-from exchange.services.markets import Asset, Market
+from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import (
-    OPEN_STATUSES,
     Account,
+    Amendment,
+    AveragePrices,
     Balance,
     Counters,
     Key,
     Order,
+    OrderList,
+    PreventedMatch,
     Trade,
     Transfer,
 )
+from exchange.services.orders import OPEN_STATUSES, ListStatus
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The migration that this code needs; a newer schema still serves it (expand first)."""
 
 AMOUNT = Numeric(38, 0)
@@ -48,6 +55,8 @@ HASH = Numeric(20, 0)
 
 OPEN = f"status IN ({', '.join(repr(status.value) for status in sorted(OPEN_STATUSES))})"
 """The SQL for `Order.is_open`, worded as the partial index is, so that queries can use it."""
+OPEN_LIST = f"status = '{ListStatus.EXECUTING.value}'"
+"""The SQL for `OrderList.is_open`, alike."""
 
 metadata = MetaData(
     naming_convention={
@@ -58,12 +67,21 @@ metadata = MetaData(
     }
 )
 
+
+def _single() -> Column[bool]:
+    """The primary key of a table that has exactly one row."""
+    return Column("single", Boolean, primary_key=True, server_default=text("true"))
+
+
 accounts = Table(
     "accounts",
     metadata,
     Column("account_id", BigInteger, primary_key=True, autoincrement=False),
     Column("name", Text, nullable=False),
     Column("created", BigInteger, nullable=False),
+    Column("tier", Integer, nullable=False, server_default=text("0")),
+    Column("discount", Boolean, nullable=False, server_default=text("false")),
+    Column("stopped", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("name"),
 )
 
@@ -106,6 +124,22 @@ markets = Table(
     Column("taker_rate", Integer, nullable=False, comment="Millionths."),
     Column("mode", Text, nullable=False),
     Column("created", BigInteger, nullable=False),
+    Column("rules", JSONB, nullable=False, server_default=text("'{}'")),
+)
+
+exchange_rules = Table(
+    "exchange_rules",
+    metadata,
+    Column("orders_max", Integer, nullable=False),
+    Column("algo_orders_max", Integer, nullable=False),
+    Column("iceberg_orders_max", Integer, nullable=False),
+    Column("order_lists_max", Integer, nullable=False),
+    # Not JSONB, which sorts the keys: then the row would have another state hash than its message.
+    Column("assets_max", JSON, nullable=False),
+    Column("discount_asset", Text, nullable=False),
+    Column("discount", Integer, nullable=False, comment="Millionths."),
+    _single(),
+    CheckConstraint("single", name="single"),
 )
 
 counters = Table(
@@ -117,6 +151,14 @@ counters = Table(
     Column("update_id", BigInteger, nullable=False),
     Column("queue", BigInteger, nullable=False),
     Column("last_price", AMOUNT, nullable=False),
+    Column("match_id", BigInteger, nullable=False, server_default=text("0")),
+)
+
+average_prices = Table(
+    "average_prices",
+    metadata,
+    Column("symbol", Text, primary_key=True),
+    Column("minutes", JSONB, nullable=False),
 )
 
 orders = Table(
@@ -141,6 +183,8 @@ orders = Table(
     Column("updated", BigInteger, nullable=False),
     Column("request", LargeBinary),
     Column("deadline", BigInteger, nullable=False),
+    Column("self_trade", Text, nullable=False, server_default=text("'NONE'")),
+    Column("special", JSONB),
     Column("number", BigInteger, nullable=False, comment="Of the command that created it."),
     PrimaryKeyConstraint("symbol", "order_id"),
     CheckConstraint("filled >= 0 AND filled <= quantity", name="filled"),
@@ -148,6 +192,59 @@ orders = Table(
     Index(None, "account_id", "symbol", "order_id"),
     Index(None, "account_id", "symbol", "client_order_id"),
     Index("orders_open_idx", "account_id", "symbol", "order_id", postgresql_where=text(OPEN)),
+)
+
+order_lists = Table(
+    "order_lists",
+    metadata,
+    Column("symbol", Text, nullable=False),
+    Column("list_id", BigInteger, nullable=False),
+    Column("account_id", BigInteger, nullable=False),
+    Column("client_list_id", Text, nullable=False),
+    Column("contingency", Text, nullable=False),
+    Column("order_ids", JSONB, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    PrimaryKeyConstraint("symbol", "list_id"),
+    Index(None, "account_id", "list_id"),
+    Index(None, "account_id", "client_list_id", "list_id"),
+    Index("order_lists_open_idx", "account_id", "list_id", postgresql_where=text(OPEN_LIST)),
+)
+
+amendments = Table(
+    "amendments",
+    metadata,
+    Column("symbol", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("order_id", BigInteger, nullable=False),
+    Column("account_id", BigInteger, nullable=False),
+    Column("client_order_id", Text, nullable=False),
+    Column("new_client_order_id", Text, nullable=False),
+    Column("quantity", AMOUNT, nullable=False),
+    Column("new_quantity", AMOUNT, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    PrimaryKeyConstraint("symbol", "order_id", "number"),
+    CheckConstraint("new_quantity > 0 AND new_quantity < quantity", name="smaller"),
+)
+
+prevented_matches = Table(
+    "prevented_matches",
+    metadata,
+    Column("symbol", Text, nullable=False),
+    Column("match_id", BigInteger, nullable=False),
+    Column("account_id", BigInteger, nullable=False),
+    Column("taker_order", BigInteger, nullable=False),
+    Column("maker_order", BigInteger, nullable=False),
+    Column("self_trade", Text, nullable=False),
+    Column("price", AMOUNT, nullable=False),
+    Column("taker_quantity", AMOUNT, nullable=False),
+    Column("maker_quantity", AMOUNT, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    PrimaryKeyConstraint("symbol", "match_id"),
+    CheckConstraint("taker_quantity >= 0 AND maker_quantity >= 0", name="quantities"),
+    Index(None, "symbol", "taker_order", "match_id"),
+    Index(None, "symbol", "maker_order", "match_id"),
 )
 
 balances = Table(
@@ -178,6 +275,8 @@ trades = Table(
     Column("sell_account", BigInteger, nullable=False),
     Column("buy_fee", AMOUNT, nullable=False),
     Column("sell_fee", AMOUNT, nullable=False),
+    Column("buy_fee_asset", Text, nullable=False, server_default=text("''")),
+    Column("sell_fee_asset", Text, nullable=False, server_default=text("''")),
     PrimaryKeyConstraint("symbol", "trade_id"),
     CheckConstraint("price > 0 AND quantity > 0", name="traded"),
     CheckConstraint("buy_fee >= 0 AND sell_fee >= 0", name="fees"),
@@ -219,18 +318,12 @@ candles = Table(
     PrimaryKeyConstraint("symbol", "interval", "open_time"),
 )
 
-
-def _single() -> Column[bool]:
-    """The primary key of a table that has exactly one row."""
-    return Column("single", Boolean, primary_key=True, server_default=text("true"))
-
-
 position = Table(
     "position",
     metadata,
     _single(),
     Column("number", BigInteger, nullable=False, comment="Up to here everything is written."),
-    Column("state_hash", HASH, nullable=False),
+    Column("state_hash", HASH, nullable=False, comment="-1: not comparable."),
     Column("epoch", BigInteger, nullable=False),
     Column("time", BigInteger, nullable=False),
     Column("clean_stop", BigInteger, comment="Where the gate was last closed cleanly."),
@@ -266,8 +359,13 @@ STORED_IN: dict[type[msgspec.Struct], Table] = {
     Key: keys,
     Asset: assets,
     Market: markets,
+    ExchangeRules: exchange_rules,
     Counters: counters,
+    AveragePrices: average_prices,
     Order: orders,
+    OrderList: order_lists,
+    Amendment: amendments,
+    PreventedMatch: prevented_matches,
     Balance: balances,
     Trade: trades,
     Transfer: transfers,

@@ -11,7 +11,7 @@ import msgspec
 
 from exchange.redis.connection import CommandRefused, Connection, ConnectionLost
 from exchange.redis.scripts import INGEST
-from exchange.services.messages import AnyCommand, Undecodable, decode_commands
+from exchange.services.commands import AnyCommand, Undecodable, decode_commands
 from exchange.services.process import WorldFailed
 
 COMMANDS = "j:cmd"

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from exchange.services.messages import Side, Trade
+from exchange.services.messages import Trade
+from exchange.services.orders import Side
 
 
 class AggregateTrade(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,8 @@ from operator import attrgetter
 
 import msgspec
 
-from exchange.services.messages import Side, Trade
+from exchange.services.messages import Trade
+from exchange.services.orders import Side
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -133,29 +134,57 @@ def fold(candles: Iterable[Candle], interval: Interval, offset: int = 0) -> list
 
 
 def merge(one: Candle, other: Candle) -> Candle:
-    """One candle of two for the same time whose trades are different ones.
-
-    Which of them opens and which closes is decided by trade ids: clocks may step back, ids do not.
-    """
+    """One candle of two for the same time whose trades are different ones."""
     assert (one.symbol, one.interval, one.open_time) == (
         other.symbol, other.interval, other.open_time
     )  # fmt: skip
     if not (one.trades and other.trades):
         return one if one.trades else other
-    first, last = min(one, other, key=_first_trade_id), max(one, other, key=_last_trade_id)
+    return _added(one, (other,))
+
+
+def add_up(candles: Iterable[Candle]) -> Candle | None:
+    """All that was traded, in a candle with the time of the first one; None if nothing was."""
+    traded = (candle for candle in candles if candle.trades)
+    first = next(traded, None)
+    return None if first is None else _added(first, traded)
+
+
+def _added(one: Candle, others: Iterable[Candle]) -> Candle:
+    """One and the others, whose trades are different ones.
+
+    Which of them opens and which closes is decided by trade ids: clocks may step back, ids do not.
+    """
+    first = last = one
+    high, low, volume, quote_volume = one.high, one.low, one.volume, one.quote_volume
+    trades, taker_base, taker_quote = one.trades, one.taker_base, one.taker_quote
+    for other in others:
+        if other.first_trade_id < first.first_trade_id:
+            first = other
+        if other.last_trade_id > last.last_trade_id:
+            last = other
+        if other.high > high:
+            high = other.high
+        if other.low < low:
+            low = other.low
+        volume += other.volume
+        quote_volume += other.quote_volume
+        trades += other.trades
+        taker_base += other.taker_base
+        taker_quote += other.taker_quote
     return Candle(
         symbol=one.symbol,
         interval=one.interval,
         open_time=one.open_time,
         open=first.open,
-        high=max(one.high, other.high),
-        low=min(one.low, other.low),
+        high=high,
+        low=low,
         close=last.close,
-        volume=one.volume + other.volume,
-        quote_volume=one.quote_volume + other.quote_volume,
-        trades=one.trades + other.trades,
-        taker_base=one.taker_base + other.taker_base,
-        taker_quote=one.taker_quote + other.taker_quote,
+        volume=volume,
+        quote_volume=quote_volume,
+        trades=trades,
+        taker_base=taker_base,
+        taker_quote=taker_quote,
         first_trade_id=first.first_trade_id,
         last_trade_id=last.last_trade_id,
     )
@@ -187,8 +216,6 @@ def fill(
     return filled
 
 
-_first_trade_id = attrgetter("first_trade_id")
-_last_trade_id = attrgetter("last_trade_id")
 _trade_id = attrgetter("id")
 
 

@@ -12,6 +12,14 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from exchange.services.admin import Admin, AdminFault
+from exchange.services.market_commands import market_app, rules
+from exchange.services.options import (
+    AccountName,
+    AsJson,
+    AssetName,
+    Data,
+    print_fields,
+)
 from exchange.services.run_file import Run, default_folder, read_run
 from exchange.services.settings import InvalidSettings
 
@@ -25,7 +33,6 @@ app = typer.Typer(
 )
 account_app = typer.Typer(help="Accounts of traders.", no_args_is_help=True)
 key_app = typer.Typer(help="API keys of accounts.", no_args_is_help=True)
-market_app = typer.Typer(help="Markets and what they do.", no_args_is_help=True)
 asset_app = typer.Typer(help="Assets that can be held and traded.", no_args_is_help=True)
 db_app = typer.Typer(help="The database.", no_args_is_help=True)
 app.add_typer(account_app, name="account")
@@ -33,6 +40,7 @@ app.add_typer(key_app, name="key")
 app.add_typer(market_app, name="market")
 app.add_typer(asset_app, name="asset")
 app.add_typer(db_app, name="db")
+app.command("rules")(rules)
 
 
 class Fault(Exception):
@@ -44,6 +52,11 @@ class KeyType(StrEnum):
     ed25519 = "ed25519"
 
 
+class Switch(StrEnum):
+    on = "on"
+    off = "off"
+
+
 class Part(StrEnum):
     backend = "backend"
     engine = "engine"
@@ -51,23 +64,10 @@ class Part(StrEnum):
     db_processor = "db-processor"
 
 
-Data = Annotated[
-    Path | None,
-    typer.Option(
-        "--data",
-        metavar="DIR",
-        help="The folder of an `exchange up`. Default: what ADMIN_URL and ADMIN_TOKEN say "
-        "where they are set, else ~/.local/share/exchange.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
 Reference = Annotated[
     str | None,
     typer.Option(help="Unique for this transfer: given twice, it happens once. Default: random."),
 ]
-Symbol = Annotated[str, typer.Argument(help="Such as SOLUSDC.")]
-AccountName = Annotated[str, typer.Argument(help="The account's name.")]
-AssetName = Annotated[str, typer.Argument(help="Such as USDC.")]
 Amount = Annotated[str, typer.Argument(help="A decimal number, such as 1000 or 0.5.")]
 
 
@@ -149,7 +149,53 @@ def create_account(name: AccountName, data: Data = None, as_json: AsJson = False
             f"The account {name} was created, but not its key ({fault}): "
             f"make one with `exchange key create {name}`."
         ) from None
-    _print_fields(key, as_json)
+    print_fields(key, as_json)
+
+
+@account_app.command("stop")
+def stop_account(name: AccountName, data: Data = None, as_json: AsJson = False) -> None:
+    """Cancel all open orders of an account in all markets, and take no new ones from it.
+
+    Example: exchange account stop alice
+    """
+    _change_account(name, {"stopped": True}, data, as_json)
+
+
+@account_app.command("release")
+def release_account(name: AccountName, data: Data = None, as_json: AsJson = False) -> None:
+    """Let a stopped account trade again.
+
+    Example: exchange account release alice
+    """
+    _change_account(name, {"stopped": False}, data, as_json)
+
+
+@account_app.command("tier")
+def set_tier(
+    name: AccountName,
+    tier: Annotated[int, typer.Argument(min=0, help="0: the markets' own fee rates.")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give an account the fee rates of a tier, where a market has it.
+
+    Example: exchange account tier alice 1
+    """
+    _change_account(name, {"tier": tier}, data, as_json)
+
+
+@account_app.command("discount")
+def set_discount(
+    name: AccountName,
+    switch: Annotated[Switch, typer.Argument(help="Whether fees are paid in the discount asset.")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let an account pay its fees in the exchange's discount asset while it has enough of that.
+
+    Example: exchange account discount alice on
+    """
+    _change_account(name, {"discount": switch is Switch.on}, data, as_json)
 
 
 @key_app.command("create")
@@ -172,7 +218,7 @@ def create_key(
     if type is KeyType.ed25519:
         private_key, body["publicKey"] = ed25519_pair()
     key = Admin.find(data).post("accounts", name, "keys", body=body)
-    _print_fields({**key, "secretKey": private_key or key["secretKey"]}, as_json)
+    print_fields({**key, "secretKey": private_key or key["secretKey"]}, as_json)
 
 
 @key_app.command("revoke")
@@ -185,7 +231,7 @@ def revoke_key(
 
     Example: exchange key revoke vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A
     """
-    _print_fields(Admin.find(data).delete("keys", api_key) or {"revoked": api_key}, as_json)
+    print_fields(Admin.find(data).delete("keys", api_key) or {"revoked": api_key}, as_json)
 
 
 @app.command()
@@ -220,70 +266,6 @@ def withdraw(
     _transfer("withdrawals", name, asset, amount, reference, data, as_json)
 
 
-@market_app.command("add")
-def add_market(
-    symbol: Symbol,
-    base: Annotated[str, typer.Option(help="The asset that is bought and sold.")],
-    quote: Annotated[str, typer.Option(help="The asset that it is paid in.")],
-    tick: Annotated[str, typer.Option(help="The smallest step of a price.")],
-    lot: Annotated[str, typer.Option(help="The smallest step of a quantity.")],
-    min_qty: Annotated[str | None, typer.Option(help="Of one order. Default: the lot.")] = None,
-    max_qty: Annotated[str | None, typer.Option(help="Of one order.")] = None,
-    min_notional: Annotated[str | None, typer.Option(help="Price × quantity of an order.")] = None,
-    max_notional: Annotated[str | None, typer.Option(help="Price × quantity of an order.")] = None,
-    maker: Annotated[str | None, typer.Option(help="Fee rate of resting orders: 0.001.")] = None,
-    taker: Annotated[str | None, typer.Option(help="Fee rate of taking orders: 0.001.")] = None,
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
-    """Open a market for two assets that exist.
-
-    Example: exchange market add SOLUSDT --base SOL --quote USDT --tick 0.01 --lot 0.001
-    """
-    wishes = {
-        "symbol": symbol,
-        "base": base,
-        "quote": quote,
-        "tick": tick,
-        "lot": lot,
-        "minQty": min_qty,
-        "maxQty": max_qty,
-        "minNotional": min_notional,
-        "maxNotional": max_notional,
-        "maker": maker,
-        "taker": taker,
-    }
-    body = {key: value for key, value in wishes.items() if value is not None}
-    _print_fields({"symbol": symbol, **Admin.find(data).post("markets", body=body)}, as_json)
-
-
-@market_app.command("halt")
-def halt_market(symbol: Symbol, data: Data = None, as_json: AsJson = False) -> None:
-    """Refuse all orders and cancels of a market; what is open stays.
-
-    Example: exchange market halt SOLUSDC
-    """
-    _set_mode(symbol, "HALTED", data, as_json)
-
-
-@market_app.command("resume")
-def resume_market(symbol: Symbol, data: Data = None, as_json: AsJson = False) -> None:
-    """Let a market trade again.
-
-    Example: exchange market resume SOLUSDC
-    """
-    _set_mode(symbol, "RUNNING", data, as_json)
-
-
-@market_app.command("cancel-only")
-def make_market_cancel_only(symbol: Symbol, data: Data = None, as_json: AsJson = False) -> None:
-    """Refuse new orders of a market; open ones can be cancelled.
-
-    Example: exchange market cancel-only SOLUSDC
-    """
-    _set_mode(symbol, "CANCEL_ONLY", data, as_json)
-
-
 @asset_app.command("add")
 def add_asset(
     asset: AssetName,
@@ -296,7 +278,7 @@ def add_asset(
     Example: exchange asset add DOGE --decimals 8
     """
     answer = Admin.find(data).post("assets", body={"asset": asset, "decimals": decimals})
-    _print_fields({"asset": asset, "decimals": decimals, **answer}, as_json)
+    print_fields({"asset": asset, "decimals": decimals, **answer}, as_json)
 
 
 @app.command()
@@ -347,10 +329,13 @@ def bench(
         list[str], typer.Argument(metavar="NAME [OPTIONS]", help="Which one, and its own options.")
     ],
 ) -> None:
-    """Measure; a benchmark starts all that it needs. `exchange bench orders --help` says more.
+    """Measure: `orders` through a whole exchange, or the `engine` alone; all needed is started.
 
-    Example: exchange bench orders
+    Example: exchange bench engine --size 1000 --size 100000
     """
+    name, *options = arguments
+    if name == "engine":
+        _become("exchange.engine", "bench", *options)
     _become("exchange.lab", "bench", *arguments)
 
 
@@ -372,6 +357,10 @@ def replay(
     _become("exchange.engine", "replay", *arguments)
 
 
+def _change_account(name: str, body: dict[str, Any], data: Path | None, as_json: bool) -> None:
+    print_fields(Admin.find(data).post("accounts", name, body=body), as_json)
+
+
 def _transfer(
     kind: str,
     name: str,
@@ -390,21 +379,7 @@ def _transfer(
             raise
         # With its reference a repetition is safe; without, it could pay twice.
         raise Fault(f"{fault} To make sure, repeat it with --reference {reference}") from None
-    _print_fields(answer, as_json)
-
-
-def _set_mode(symbol: str, mode: str, data: Path | None, as_json: bool) -> None:
-    answer = Admin.find(data).post("markets", symbol, "mode", body={"mode": mode})
-    _print_fields({"symbol": symbol, "mode": mode, **answer}, as_json)
-
-
-def _print_fields(fields: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(fields))
-        return
-    width = max(len(key) for key in fields)
-    for key, value in fields.items():
-        print(f"{key:<{width}}  {value}")
+    print_fields(answer, as_json)
 
 
 def _print_status(answer: dict[str, Any]) -> None:

@@ -12,7 +12,16 @@ import msgspec
 from sortedcontainers import SortedDict
 
 from exchange.services.average_price import AveragePrice
-from exchange.services.candles import DAY, MINUTE, Candle, Interval, fold_trades, merge
+from exchange.services.candles import (
+    DAY,
+    HOUR,
+    MINUTE,
+    Candle,
+    Interval,
+    add_up,
+    fold_trades,
+    merge,
+)
 from exchange.services.markets import Market
 from exchange.services.messages import (
     JUMP,
@@ -21,13 +30,14 @@ from exchange.services.messages import (
     Opened,
     Outcome,
     Row,
-    Side,
     Trade,
 )
+from exchange.services.orders import Side
 
 RECENT_TRADES = 1_000
 CANDLES_KEPT = DAY + 10 * MINUTE
 """A little more than is asked for, since readers' clocks and trades' times differ."""
+STARTS_REMEMBERED = 64
 
 Prices = list[tuple[int, int]]
 """Price and quantity of levels, best first."""
@@ -52,7 +62,7 @@ class MarketChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ticker(msgspec.Struct, frozen=True, kw_only=True):
-    """Statistics of a day, exact to the minute: from the whole minute `open_time` until now.
+    """Statistics of a window, exact to the minute: from the whole minute `open_time` until now.
 
     Prices are 0 while a market has never traded. None means that there is no such thing: an
     empty side of the book, no trade in the window, no known trade before it.
@@ -178,12 +188,8 @@ class MarketView:
         self.bids: SortedDict[int, int] = SortedDict()
         self.asks: SortedDict[int, int] = SortedDict()
         self.recent_trades: deque[Trade] = deque(maxlen=RECENT_TRADES)
-        self._minutes: SortedDict[int, Candle] = SortedDict()
+        self._minutes = _Minutes()
         self._average = AveragePrice()
-        # The close of the newest minute that was dropped.
-        self._dropped_close: int | None = None
-        # Adding up a day of minutes is dear, so all but the newest are remembered as one.
-        self._finished: tuple[int, int, Candle | None] | None = None
 
     # --- Changes ---
 
@@ -223,13 +229,7 @@ class MarketView:
     def add_candle(self, candle: Candle) -> None:
         """Add a minute, or more trades to a minute."""
         self._average.add(candle.open_time, candle.volume, candle.quote_volume)
-        known: Candle | None = self._minutes.get(candle.open_time)
-        self._minutes[candle.open_time] = candle if known is None else merge(known, candle)
-        newest: int = self._minutes.keys()[-1]
-        if known is None or candle.open_time != newest:
-            self._finished = None
-        while (oldest := self._minutes.keys()[0]) <= newest - CANDLES_KEPT:
-            self._dropped_close = self._minutes.pop(oldest).close
+        self._minutes.add(candle)
 
     # --- Questions ---
 
@@ -257,10 +257,33 @@ class MarketView:
 
     def ticker_24h(self, now: int) -> Ticker:
         """The statistics of the last day."""
-        start = now - now % MINUTE - DAY + MINUTE
-        day = self._day(start, now)
+        return self._ticker(now - now % MINUTE - DAY + MINUTE, now)
+
+    def ticker(self, now: int, width: int) -> Ticker:
+        """The statistics of the last `width`, a day at most, and of up to a minute more."""
+        return self._ticker(now - now % MINUTE - width, now)
+
+    def traded_between(self, start: int, end: int) -> Candle | None:
+        """All trades of the minutes that open from `start` to `end`, if they are of the last day."""
+        return self._minutes.between(start, end)
+
+    def traded_since(self, start: int, now: int) -> Candle | None:
+        """All trades from the minute `start` until `now`, if it is in the last day."""
+        return self._minutes.since(start, now)
+
+    def close_before(self, start: int) -> int | None:
+        """The price of the last known trade before the minute `start`."""
+        close = self._minutes.close_before(start)
+        if close is not None:
+            return close
+        # After a load the day before is not there, but the newest trades may reach into it.
+        earlier = (trade.price for trade in reversed(self.recent_trades) if trade.time < start)
+        return next(earlier, None)
+
+    def _ticker(self, start: int, now: int) -> Ticker:
+        traded = self._minutes.since(start, now)
         last_price = self.counters.last_price
-        opening = day.open if day else last_price
+        opening = traded.open if traded else last_price
         change = last_price - opening
         bid, ask = self.best()
         return Ticker(
@@ -269,69 +292,111 @@ class MarketView:
             close_time=now,
             price_change=change,
             price_change_percent=_rounded(change * 100_000, opening) if opening else 0,
-            weighted_average_price=self._weighted(day),
-            previous_close_price=self._close_before(start),
+            weighted_average_price=self._weighted(traded),
+            previous_close_price=self.close_before(start),
             last_price=last_price,
             last_quantity=self.recent_trades[-1].quantity if self.recent_trades else 0,
             bid=bid,
             ask=ask,
             open_price=opening,
-            high_price=day.high if day else last_price,
-            low_price=day.low if day else last_price,
-            volume=day.volume if day else 0,
-            quote_volume=day.quote_volume if day else 0,
-            first_trade_id=day.first_trade_id if day else None,
-            last_trade_id=day.last_trade_id if day else None,
-            trades=day.trades if day else 0,
+            high_price=traded.high if traded else last_price,
+            low_price=traded.low if traded else last_price,
+            volume=traded.volume if traded else 0,
+            quote_volume=traded.quote_volume if traded else 0,
+            first_trade_id=traded.first_trade_id if traded else None,
+            last_trade_id=traded.last_trade_id if traded else None,
+            trades=traded.trades if traded else 0,
         )
-
-    def _day(self, start: int, now: int) -> Candle | None:
-        """All trades from `start` until `now` as one candle."""
-        newest: int | None = self._minutes.keys()[-1] if self._minutes else None
-        if newest is None or newest > now:
-            # A clock behind the trades' is rare: then add up without remembering.
-            return _merge_all(self._minutes_between(start, now))
-        if self._finished is None or self._finished[:2] != (start, newest):
-            finished = _merge_all(self._minutes_between(start, newest - 1))
-            self._finished = (start, newest, finished)
-        return _merge_all(
-            candle
-            for candle in (self._finished[2], self._minutes[newest])
-            if candle is not None and candle.open_time >= start
-        )
-
-    def _minutes_between(self, start: int, end: int) -> Iterator[Candle]:
-        return (self._minutes[minute] for minute in self._minutes.irange(start, end))
 
     def _weighted(self, candle: Candle | None) -> int:
         if candle is None or not candle.volume:
             return self.counters.last_price
         return candle.quote_volume * self.market.base_unit // candle.volume
 
-    def _close_before(self, start: int) -> int | None:
-        for minute in self._minutes.irange(maximum=start - 1, reverse=True):
-            close: int = self._minutes[minute].close
+
+class _Minutes:
+    """Candles of a minute, of a little more than a day, and what any stretch of them adds up to.
+
+    Adding up a day of minutes is dear. So whole hours are remembered until one of their minutes
+    changes, and for the newest starts everything but the newest minute, until another one comes.
+    """
+
+    def __init__(self) -> None:
+        self._candles: SortedDict[int, Candle] = SortedDict()
+        # The close of the newest minute that was dropped.
+        self._dropped_close: int | None = None
+        self._hours: dict[int, Candle] = {}
+        self._finished: dict[int, Candle | None] = {}
+
+    def add(self, candle: Candle) -> None:
+        """Add a minute, or more trades to a minute."""
+        known: Candle | None = self._candles.get(candle.open_time)
+        self._candles[candle.open_time] = candle if known is None else merge(known, candle)
+        newest: int = self._candles.keys()[-1]
+        self._forget_hour(candle.open_time)
+        if known is None or candle.open_time != newest:
+            self._finished.clear()
+        while (oldest := self._candles.keys()[0]) <= newest - CANDLES_KEPT:
+            self._dropped_close = self._candles.pop(oldest).close
+            self._forget_hour(oldest)
+
+    def since(self, start: int, now: int) -> Candle | None:
+        """All trades from `start` until `now`; None if there are none."""
+        newest: int | None = self._candles.keys()[-1] if self._candles else None
+        if newest is None or newest < start:
+            return None
+        if newest > now:
+            # A clock behind the trades' is rare: then add up without remembering.
+            return self.between(start, now)
+        if start not in self._finished:
+            if len(self._finished) == STARTS_REMEMBERED:
+                self._finished.clear()
+            self._finished[start] = self.between(start, newest - 1)
+        finished = self._finished[start]
+        candles = (
+            (self._candles[newest],) if finished is None else (finished, self._candles[newest])
+        )
+        return add_up(candles)
+
+    def between(self, start: int, end: int) -> Candle | None:
+        """All trades of the minutes that open from `start` to `end`; None if there are none."""
+        return add_up(self._parts(start, end))
+
+    def close_before(self, start: int) -> int | None:
+        for minute in self._candles.irange(maximum=start - 1, reverse=True):
+            close: int = self._candles[minute].close
             return close
-        if self._dropped_close is not None:
-            return self._dropped_close
-        # After a load the day before is not there, but the newest trades may reach into it.
-        earlier = (trade.price for trade in reversed(self.recent_trades) if trade.time < start)
-        return next(earlier, None)
+        return self._dropped_close
+
+    def _parts(self, start: int, end: int) -> Iterator[Candle]:
+        """The whole hours of a stretch, and the minutes before and behind them."""
+        first, last = start + -start % HOUR, (end + 1) - (end + 1) % HOUR
+        if last <= first:
+            yield from self._between(start, end)
+            return
+        yield from self._between(start, first - 1)
+        for hour in range(first, last, HOUR):
+            if (candle := self._hour(hour)) is not None:
+                yield candle
+        yield from self._between(last, end)
+
+    def _hour(self, start: int) -> Candle | None:
+        known = self._hours.get(start)
+        if known is None:
+            known = add_up(self._between(start, start + HOUR - 1))
+            if known is not None:
+                self._hours[start] = known
+        return known
+
+    def _forget_hour(self, minute: int) -> None:
+        self._hours.pop(minute - minute % HOUR, None)
+
+    def _between(self, start: int, end: int) -> Iterator[Candle]:
+        return (self._candles[minute] for minute in self._candles.irange(start, end))
 
 
 def _trade_id(trade: Trade) -> int:
     return trade.id
-
-
-def _merge_all(candles: Iterable[Candle]) -> Candle | None:
-    """All in one, with the first one's time."""
-    total: Candle | None = None
-    for candle in candles:
-        if total is None:
-            total = candle
-        else:
-            total = merge(total, msgspec.structs.replace(candle, open_time=total.open_time))
-    return total
 
 
 def _rounded(dividend: int, divisor: int) -> int:

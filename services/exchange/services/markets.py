@@ -1,19 +1,51 @@
-"""What is traded and by which rules: assets, markets and the filters an order must pass."""
+"""What is traded and by which rules: assets, markets, fees, and what each market offers."""
 
 from enum import StrEnum
 
 import msgspec
 
+from exchange.services.average_price import MINUTES_KEPT
+from exchange.services.orders import OrderType, SelfTrade, Side
+
 RATE_SCALE = 1_000_000
-"""Fee rates are integers in millionths: 1_000 is 0.1 %."""
+"""Rates and multipliers are integers in millionths: a fee of 1_000 is 0.1 %."""
+
+BASIS_POINTS = 10_000
+"""A trailing delta is counted in these: 100 is 1 %."""
+
+TRAILING_DELTA_MAX = BASIS_POINTS - 1
+"""No price falls by 100 %: an order that waits for it would wait for ever."""
+
+SMALL_MAX = 2**31 - 1
+"""Counts and rates of rules stay below; amounts may be larger."""
 
 
 class Mode(StrEnum):
-    """What a market, or the whole exchange, does with commands."""
+    """What a market, or the whole exchange, does with commands.
+
+    HALTED is an emergency, BREAK a planned pause: neither takes orders nor cancels.
+    """
 
     RUNNING = "RUNNING"
     CANCEL_ONLY = "CANCEL_ONLY"
     HALTED = "HALTED"
+    BREAK = "BREAK"
+
+    @property
+    def takes_cancels(self) -> bool:
+        return self is Mode.RUNNING or self is Mode.CANCEL_ONLY
+
+
+class Feature(StrEnum):
+    """What a market may or may not offer beside its order types."""
+
+    ICEBERG = "ICEBERG"
+    TRAILING = "TRAILING"
+    QUOTE_QUANTITY = "QUOTE_QUANTITY"
+    CANCEL_REPLACE = "CANCEL_REPLACE"
+    AMEND = "AMEND"
+    OCO = "OCO"
+    OTO = "OTO"
 
 
 class Asset(msgspec.Struct, frozen=True, array_like=True, tag=True, tag_field="message"):
@@ -23,13 +55,105 @@ class Asset(msgspec.Struct, frozen=True, array_like=True, tag=True, tag_field="m
     decimals: int
 
 
+class Tier(msgspec.Struct, frozen=True, kw_only=True):
+    """The fee rates of accounts of one tier, instead of the market's own."""
+
+    tier: int
+    maker_rate: int
+    taker_rate: int
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a market offers, and what it forbids beyond its grid. Zero switches a rule off.
+
+    Multipliers are millionths of the average price; quantities are base units; counts are of an
+    account's open orders. The market lot counts for orders without a price; of trailing deltas
+    `above` is for stop-loss buys and take-profit sells, `below` for the others. Ranges are what
+    the trades of a taker must keep to, whatever its price.
+    """
+
+    order_types: tuple[OrderType, ...] = tuple(OrderType)
+    features: tuple[Feature, ...] = tuple(Feature)
+    self_trade_modes: tuple[SelfTrade, ...] = tuple(SelfTrade)
+    self_trade_default: SelfTrade = SelfTrade.EXPIRE_MAKER
+    price_up: int = 0
+    price_down: int = 0
+    bid_up: int = 0
+    bid_down: int = 0
+    ask_up: int = 0
+    ask_down: int = 0
+    range_bid_up: int = 0
+    range_bid_down: int = 0
+    range_ask_up: int = 0
+    range_ask_down: int = 0
+    market_quantity_min: int = 0
+    market_quantity_max: int = 0
+    market_lot: int = 0
+    notional_min_for_market: bool = True
+    notional_max_for_market: bool = False
+    trailing_above_min: int = 0
+    trailing_above_max: int = 0
+    trailing_below_min: int = 0
+    trailing_below_max: int = 0
+    iceberg_parts: int = 0
+    orders_max: int = 0
+    algo_orders_max: int = 0
+    iceberg_orders_max: int = 0
+    order_lists_max: int = 0
+    amends_max: int = 0
+    position_max: int = 0
+    fee_discount: bool = True
+    """Whether fees may be paid in the exchange's discount asset."""
+    tiers: tuple[Tier, ...] = ()
+
+    @property
+    def trailing_deltas(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Least and most above, and below."""
+        return (
+            (self.trailing_above_min, self.trailing_above_max),
+            (self.trailing_below_min, self.trailing_below_max),
+        )
+
+    def multipliers(self, side: Side) -> tuple[int, int]:
+        """Up and down for the price of an order."""
+        return (self.bid_up, self.bid_down) if side is Side.BUY else (self.ask_up, self.ask_down)
+
+    def price_range(self, side: Side) -> tuple[int, int]:
+        """Up and down for the trades of a taker."""
+        if side is Side.BUY:
+            return self.range_bid_up, self.range_bid_down
+        return self.range_ask_up, self.range_ask_down
+
+
+class ExchangeRules(
+    msgspec.Struct, frozen=True, array_like=True, tag=True, tag_field="message", kw_only=True
+):
+    """Limits of an account over all markets (0: none), and the asset that makes fees cheaper.
+
+    A fee paid in `discount_asset` ("": there is none) is multiplied by `discount` millionths.
+    `assets_max` limits how much of an asset one order may move.
+    """
+
+    orders_max: int = 0
+    algo_orders_max: int = 0
+    iceberg_orders_max: int = 0
+    order_lists_max: int = 0
+    assets_max: dict[str, int] = {}
+    discount_asset: str = ""
+    discount: int = RATE_SCALE
+
+
+_UNITS = tuple(int(10**decimals) for decimals in range(19))
+
+
 class Market(
     msgspec.Struct, frozen=True, array_like=True, tag=True, tag_field="message", kw_only=True
 ):
     """One order book and its rules.
 
     A price is the number of quote units for one whole base, so that
-    `price * quantity / 10**base_decimals` is quote units; quantities are base units.
+    `price * quantity / 10**base_decimals` is quote units; quantities are base units. The grid —
+    tick, lot and decimals — never changes. `notional_max` is 0 where there is none.
     """
 
     symbol: str
@@ -49,11 +173,12 @@ class Market(
     taker_rate: int = 1_000
     mode: Mode = Mode.RUNNING
     created: int = 0
+    rules: Rules = Rules()
 
     @property
     def base_unit(self) -> int:
         """Base units in one whole."""
-        return int(10**self.base_decimals)
+        return _UNITS[self.base_decimals]
 
     def notional(self, price: int, quantity: int) -> int:
         """Quote units for a quantity at a price; exact, because tick × lot is whole."""
@@ -65,6 +190,14 @@ class Market(
         """The largest quantity on the lot grid that costs no more than `quote_quantity`."""
         quantity = quote_quantity * self.base_unit // price
         return quantity - quantity % self.lot
+
+    def fee_rates(self, tier: int) -> tuple[int, int]:
+        """Maker and taker rate of an account of that tier; the market's own where it has none."""
+        if tier:
+            for one in self.rules.tiers:
+                if one.tier == tier:
+                    return one.maker_rate, one.taker_rate
+        return self.maker_rate, self.taker_rate
 
 
 def market_fault(market: Market) -> str | None:
@@ -83,60 +216,82 @@ def market_fault(market: Market) -> str | None:
         return "Minimum and maximum quantity must be multiples of the lot."
     if market.price_max < market.tick or market.price_max % market.tick:
         return "The maximum price must be a multiple of the tick."
-    if not 0 <= market.notional_min <= market.notional_max:
+    if min(market.notional_min, market.notional_max) < 0:
+        return "The minimum notional, and the maximum, must not be below zero."
+    if 0 < market.notional_max < market.notional_min:
         return "The minimum notional must be at most the maximum."
-    if not (0 <= market.maker_rate < RATE_SCALE and 0 <= market.taker_rate < RATE_SCALE):
+    if not 0 <= market.average_price_minutes <= MINUTES_KEPT:
+        return f"The average price can be taken over at most {MINUTES_KEPT} minutes."
+    if not _are_rates(market.maker_rate, market.taker_rate):
+        return "A fee rate must be at least 0 and below 1."
+    return _rules_fault(market)
+
+
+def _rules_fault(market: Market) -> str | None:
+    rules = market.rules
+    numbers = {
+        name: value
+        for name, value in msgspec.structs.asdict(rules).items()
+        if isinstance(value, int) and not isinstance(value, bool)
+    }
+    amounts = {name: value for name, value in numbers.items() if name in _AMOUNT_RULES}
+    if any(value < 0 for value in numbers.values()):
+        return "A rule's number must not be below zero."
+    if any(value > SMALL_MAX for name, value in numbers.items() if name not in amounts):
+        return f"A rule's number must be at most {SMALL_MAX}."
+    if any(value % market.lot for value in amounts.values()):
+        return "The quantities of rules must be multiples of the lot."
+    if 0 < rules.market_quantity_max < rules.market_quantity_min:
+        return "The minimum quantity of market orders must be at most the maximum."
+    if rules.market_lot == 0 and (rules.market_quantity_min or rules.market_quantity_max):
+        return "Limits for the quantity of market orders need a lot."
+    if any(max(low, high) > TRAILING_DELTA_MAX for low, high in rules.trailing_deltas):
+        return "A trailing delta must be below 100 %."
+    if any(0 < high < low for low, high in rules.trailing_deltas):
+        return "The minimum trailing delta must be at most the maximum."
+    if any(0 < numbers[f"{name}_up"] < numbers[f"{name}_down"] for name in _MULTIPLIERS):
+        return "The multiplier down must be at most the one up."
+    if any(numbers[f"{name}_down"] and not numbers[f"{name}_up"] for name in _BANDS):
+        return "A multiplier down for prices needs one up."
+    if bool(rules.bid_up) != bool(rules.ask_up):
+        return "The multipliers by side are needed for both sides."
+    if rules.self_trade_default not in rules.self_trade_modes:
+        return "The default self-trade prevention mode must be one of the allowed."
+    if not rules.order_types:
+        return "A market must take some type of order."
+    if len({one.tier for one in rules.tiers}) != len(rules.tiers):
+        return "A tier may have only one pair of rates."
+    if not all(0 < one.tier <= SMALL_MAX for one in rules.tiers):
+        return "A tier is a number above zero."
+    if not all(_are_rates(one.maker_rate, one.taker_rate) for one in rules.tiers):
         return "A fee rate must be at least 0 and below 1."
     return None
 
 
-class Filter(StrEnum):
-    """The rules of a market by the names of the public API."""
-
-    PRICE_FILTER = "PRICE_FILTER"
-    LOT_SIZE = "LOT_SIZE"
-    NOTIONAL = "NOTIONAL"
+_AMOUNT_RULES = ("market_quantity_min", "market_quantity_max", "market_lot", "position_max")
+# The public API shows these as filters, which have both bounds; a range may have one.
+_BANDS = ("price", "bid", "ask")
+_MULTIPLIERS = (*_BANDS, "range_bid", "range_ask")
 
 
-def failed_filter(
-    market: Market,
-    *,
-    price: int | None,
-    quantity: int | None,
-    quote_quantity: int | None,
-    average_price: int,
-) -> Filter | None:
-    """The first filter that an order does not pass.
-
-    `price` is None for a market order, whose notional is taken at `average_price` (0: the market
-    has never traded and nothing can be said); `quantity` is None when `quote_quantity` is given.
-    """
-    if price is not None and not _on_grid(price, market.tick, market.tick, market.price_max):
-        return Filter.PRICE_FILTER
-    if quantity is not None and not _on_grid(
-        quantity, market.lot, market.quantity_min, market.quantity_max
-    ):
-        return Filter.LOT_SIZE
-    notional = _notional(market, price or average_price, quantity, quote_quantity)
-    if notional is None:
-        return None
-    # A market order may be as large as the book allows: only its minimum is checked.
-    too_large = price is not None and notional > market.notional_max
-    return Filter.NOTIONAL if too_large or notional < market.notional_min else None
+def _are_rates(*rates: int) -> bool:
+    return all(0 <= rate < RATE_SCALE for rate in rates)
 
 
-def _on_grid(value: int, step: int, low: int, high: int) -> bool:
-    return low <= value <= high and value % step == 0
-
-
-def _notional(
-    market: Market, price: int, quantity: int | None, quote_quantity: int | None
-) -> int | None:
-    if quote_quantity is not None:
-        return quote_quantity
-    assert quantity is not None
-    # An average price need not lie on the tick, so this floors instead of asserting.
-    return price * quantity // market.base_unit if price else None
+DEFAULT_RULES = Rules(
+    bid_up=5 * RATE_SCALE,
+    bid_down=RATE_SCALE // 5,
+    ask_up=5 * RATE_SCALE,
+    ask_down=RATE_SCALE // 5,
+    trailing_above_min=10,
+    trailing_above_max=2_000,
+    trailing_below_min=10,
+    trailing_below_max=2_000,
+    iceberg_parts=10,
+    orders_max=200,
+    algo_orders_max=20,
+)
+"""Of a market whose operator asks for nothing else."""
 
 
 def default_markets() -> tuple[list[Asset], list[Market]]:
@@ -158,6 +313,7 @@ def default_markets() -> tuple[list[Asset], list[Market]]:
             quantity_max=100_000 * unit,
             notional_min=5 * unit,
             notional_max=9_000_000 * unit,
+            rules=DEFAULT_RULES,
         )
 
     return assets, [

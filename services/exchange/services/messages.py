@@ -1,50 +1,32 @@
-"""Every command, row and outcome, defined once, and the codec that journals them.
+"""Every row, result and outcome, defined once, and the codec that journals them.
 
-A *command* is what someone asked. An *outcome* is all that it led to: a result for the one who
-asked, and *rows*, each the new state of one thing, so that writing one twice is writing it once.
+An *outcome* is all that a command led to: a result for the one who asked, and *rows*, each the new
+state of one thing, so that writing one twice is writing it once.
 
 Times are microseconds since the Unix epoch. Amounts are integers in the smallest unit of their
 asset; a price is quote units for one whole base. JSON arrays carry them: integers of any size,
 about as fast as MessagePack, and readable with redis-cli.
 """
 
-from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
 
-from exchange.services.markets import Asset, Filter, Market, Mode
+from exchange.services.markets import Asset, ExchangeRules, Market
+from exchange.services.orders import (
+    OPEN_STATUSES,
+    Contingency,
+    ExpiryReason,
+    ListStatus,
+    OrderStatus,
+    OrderType,
+    SelfTrade,
+    Side,
+    TimeInForce,
+)
 
 FEE_ACCOUNT = 0
 """The exchange's own account, which receives all fees and exists from the start."""
-
-
-class Side(StrEnum):
-    BUY = "BUY"
-    SELL = "SELL"
-
-
-class OrderType(StrEnum):
-    LIMIT = "LIMIT"
-    MARKET = "MARKET"
-    LIMIT_MAKER = "LIMIT_MAKER"
-
-
-class TimeInForce(StrEnum):
-    GTC = "GTC"
-    IOC = "IOC"
-    FOK = "FOK"
-
-
-class OrderStatus(StrEnum):
-    NEW = "NEW"
-    PARTIALLY_FILLED = "PARTIALLY_FILLED"
-    FILLED = "FILLED"
-    CANCELED = "CANCELED"
-    EXPIRED = "EXPIRED"
-
-
-OPEN_STATUSES = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
 
 
 JUMP = 2**20
@@ -62,7 +44,7 @@ class TransferKind(StrEnum):
     WITHDRAWAL = "WITHDRAWAL"
 
 
-class _Message(
+class Message(
     msgspec.Struct,
     frozen=True,
     kw_only=True,
@@ -77,123 +59,21 @@ class _Message(
     """
 
 
-# --- Commands -------------------------------------------------------------------------------
-
-
-class Command(_Message, frozen=True, kw_only=True):
-    """What every command carries.
-
-    `uid` is random, made and registered by its sender before it is sent: an answer belongs to a
-    request only if number and uid both match. `key` is the API key that signed, "" for commands
-    of the operator. `request` identifies the signed request (None: not signed) and is remembered
-    until `deadline`, after which the command itself is too late to be executed.
-    """
-
-    uid: int = 0
-    account: int = FEE_ACCOUNT
-    key: str = ""
-    request: bytes | None = None
-    deadline: int = 0
-
-
-class PlaceOrder(Command, frozen=True, kw_only=True):
-    """Exactly one of quantity and quote_quantity is set; price is 0 for a market order."""
-
-    symbol: str
-    side: Side
-    type: OrderType
-    time_in_force: TimeInForce
-    price: int = 0
-    quantity: int | None = None
-    quote_quantity: int | None = None
-    client_order_id: str
-
-
-class CancelOrder(Command, frozen=True, kw_only=True):
-    """By order id, client order id, or both, which must then agree."""
-
-    symbol: str
-    order_id: int | None = None
-    client_order_id: str | None = None
-    only: OrderStatus | None = None
-
-
-class CancelAllOrders(Command, frozen=True, kw_only=True):
-    symbol: str
-
-
-class Deposit(Command, frozen=True, kw_only=True):
-    asset: str
-    amount: int
-    reference: str
-
-
-class Withdraw(Command, frozen=True, kw_only=True):
-    asset: str
-    amount: int
-    reference: str
-
-
-class CreateAccount(Command, frozen=True, kw_only=True):
-    name: str
-
-
-class CreateKey(Command, frozen=True, kw_only=True):
-    """`secret` is what the backend needs to check signatures: ciphertext for HMAC, else public."""
-
-    api_key: str
-    kind: KeyKind
-    secret: bytes
-    can_trade: bool
-
-
-class RevokeKey(Command, frozen=True, kw_only=True):
-    api_key: str
-
-
-class AddAsset(Command, frozen=True, kw_only=True):
-    asset: Asset
-
-
-class AddMarket(Command, frozen=True, kw_only=True):
-    market: Market
-
-
-class SetMode(Command, frozen=True, kw_only=True):
-    """For one market, or for all of them where symbol is None."""
-
-    symbol: str | None
-    mode: Mode
-
-
-AnyCommand = (
-    PlaceOrder
-    | CancelOrder
-    | CancelAllOrders
-    | Deposit
-    | Withdraw
-    | CreateAccount
-    | CreateKey
-    | RevokeKey
-    | AddAsset
-    | AddMarket
-    | SetMode
-)
-
-ADDS_EXPOSURE = (PlaceOrder,)
-"""What is shed under overload; everything else goes on."""
-
-
 # --- Rows: the new state of one thing ---------------------------------------------------------
 
 
-class Account(_Message, frozen=True, kw_only=True):
+class Account(Message, frozen=True, kw_only=True):
+    """`discount`: fees are paid in the discount asset if it has enough. `stopped`: no orders."""
+
     id: int
     name: str
     created: int
+    tier: int = 0
+    discount: bool = False
+    stopped: bool = False
 
 
-class Key(_Message, frozen=True, kw_only=True):
+class Key(Message, frozen=True, kw_only=True):
     api_key: str
     account: int
     kind: KeyKind
@@ -203,7 +83,7 @@ class Key(_Message, frozen=True, kw_only=True):
     revoked: int | None = None
 
 
-class Counters(_Message, frozen=True, kw_only=True):
+class Counters(Message, frozen=True, kw_only=True):
     """The last numbers that a market has given out, and the price of its last trade (0: none)."""
 
     symbol: str
@@ -212,13 +92,56 @@ class Counters(_Message, frozen=True, kw_only=True):
     update_id: int = 0
     queue: int = 0
     last_price: int = 0
+    match_id: int = 0
+    """Of prevented matches."""
 
 
-class Order(_Message, frozen=True, kw_only=True):
+class AveragePrices(Message, frozen=True, kw_only=True):
+    """What a market's average price is taken from: minute, quantity and quote quantity."""
+
+    symbol: str
+    minutes: tuple[tuple[int, int, int], ...]
+
+
+class Special(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What only some orders have; 0, False and None mean that this one has it not.
+
+    `waiting`: a stop that was not triggered yet. A trailing stop has followed the price since
+    `trailing_time`; `trailing_from` is its place among those that do. `trailing_extreme` is the
+    best price since, unless an order that follows later knows a better one. `shown` is what is
+    left of an iceberg's slice. `lock_price` is what a buy without a limit holds for one whole
+    base. `prevented` is what was not traded with the own account. `working_time` is None for an
+    order that worked from its creation, 0 while it does not.
+    """
+
+    stop_price: int = 0
+    trailing_delta: int = 0
+    waiting: bool = False
+    trailing_from: int = 0
+    trailing_extreme: int = 0
+    trailing_time: int = 0
+    iceberg_quantity: int = 0
+    shown: int = 0
+    strategy_id: int | None = None
+    strategy_type: int | None = None
+    list_id: int = 0
+    lock_price: int = 0
+    prevented: int = 0
+    prevented_match_id: int | None = None
+    expiry_reason: ExpiryReason | None = None
+    working_time: int | None = None
+    amends: int = 0
+
+
+NOT_SPECIAL = Special()
+
+
+class Order(Message, frozen=True, kw_only=True):
     """`queue` is its place in time priority; `locked` is what it still holds of its account.
 
-    Locked is quote units for a buy and base units for a sell. `quantity` of a market order by
-    quote amount is what it bought or sold; what was asked stands in quote_quantity.
+    Locked is quote units for a buy and base units for a sell; the legs of an OCO need it once, so
+    one holds it for both. `quantity` of a market order by quote amount is what it bought or sold;
+    what was asked stands in quote_quantity.
     """
 
     symbol: str
@@ -240,21 +163,101 @@ class Order(_Message, frozen=True, kw_only=True):
     updated: int
     request: bytes | None
     deadline: int
+    self_trade: SelfTrade = SelfTrade.NONE
+    special: Special | None = None
 
     @property
     def is_open(self) -> bool:
-        return self.status is OrderStatus.NEW or self.status is OrderStatus.PARTIALLY_FILLED
+        return self.status in OPEN_STATUSES
+
+    @property
+    def terms(self) -> Special:
+        """What is special about it, if anything."""
+        return self.special or NOT_SPECIAL
+
+    @property
+    def remaining(self) -> int:
+        """What can still be traded."""
+        remaining = self.quantity - self.filled
+        return remaining if self.special is None else remaining - self.special.prevented
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether it stands in the book."""
+        if self.status is OrderStatus.NEW or self.status is OrderStatus.PARTIALLY_FILLED:
+            return self.special is None or not self.special.waiting
+        return False
+
+    @property
+    def shown(self) -> int:
+        """How much of it the book shows while it rests."""
+        if self.special is None or not self.special.iceberg_quantity:
+            return self.remaining
+        return self.special.shown
 
 
-class Balance(_Message, frozen=True, kw_only=True):
+class OrderList(Message, frozen=True, kw_only=True):
+    """Orders that depend on each other, the working one of an OTO first; `id` is the journal
+    number of its command."""
+
+    symbol: str
+    id: int
+    account: int
+    client_list_id: str
+    contingency: Contingency
+    order_ids: tuple[int, ...]
+    status: ListStatus
+    created: int
+    updated: int
+
+    @property
+    def is_open(self) -> bool:
+        return self.status is ListStatus.EXECUTING
+
+    @property
+    def legs(self) -> tuple[int, ...]:
+        """The orders of which one ends the other, if there are two."""
+        return self.order_ids if self.contingency is Contingency.OCO else self.order_ids[1:]
+
+
+class Amendment(Message, frozen=True, kw_only=True):
+    """One change of an order; `number` is the journal number of its command."""
+
+    symbol: str
+    number: int
+    order_id: int
+    account: int
+    client_order_id: str
+    new_client_order_id: str
+    quantity: int
+    new_quantity: int
+    time: int
+
+
+class PreventedMatch(Message, frozen=True, kw_only=True):
+    """Two orders of one account that did not trade; a quantity is 0 where that side lost none."""
+
+    symbol: str
+    id: int
+    account: int
+    taker_order: int
+    maker_order: int
+    self_trade: SelfTrade
+    price: int
+    taker_quantity: int
+    maker_quantity: int
+    time: int
+
+
+class Balance(Message, frozen=True, kw_only=True):
     account: int
     asset: str
     free: int
     locked: int
 
 
-class Trade(_Message, frozen=True, kw_only=True):
-    """A settled fill, both sides of it; fees are in what each side receives."""
+class Trade(Message, frozen=True, kw_only=True):
+    """A settled fill, both sides of it; a fee without an asset is in what that side receives."""
 
     symbol: str
     id: int
@@ -269,9 +272,11 @@ class Trade(_Message, frozen=True, kw_only=True):
     sell_account: int
     buy_fee: int
     sell_fee: int
+    buy_fee_asset: str = ""
+    sell_fee_asset: str = ""
 
 
-class Transfer(_Message, frozen=True, kw_only=True):
+class Transfer(Message, frozen=True, kw_only=True):
     """Money that entered or left; `number` is the journal number of its command."""
 
     number: int
@@ -283,7 +288,7 @@ class Transfer(_Message, frozen=True, kw_only=True):
     time: int
 
 
-class Level(_Message, frozen=True, kw_only=True):
+class Level(Message, frozen=True, kw_only=True):
     """All open quantity at one price; 0 when the level is gone."""
 
     symbol: str
@@ -292,7 +297,23 @@ class Level(_Message, frozen=True, kw_only=True):
     quantity: int
 
 
-Row = Account | Key | Asset | Market | Counters | Order | Balance | Trade | Transfer | Level
+Row = (
+    Account
+    | Key
+    | Asset
+    | Market
+    | ExchangeRules
+    | Counters
+    | AveragePrices
+    | Order
+    | OrderList
+    | Amendment
+    | PreventedMatch
+    | Balance
+    | Trade
+    | Transfer
+    | Level
+)
 
 
 # --- Results: what the one who asked is told ----------------------------------------------------
@@ -312,61 +333,93 @@ class Reason(StrEnum):
     CANCEL_RESTRICTED = "CANCEL_RESTRICTED"
     NO_OPEN_ORDERS = "NO_OPEN_ORDERS"
     MARKET_CLOSED = "MARKET_CLOSED"
-    PRICE_FILTER = Filter.PRICE_FILTER.value
-    LOT_SIZE = Filter.LOT_SIZE.value
-    NOTIONAL = Filter.NOTIONAL.value
+    ACCOUNT_STOPPED = "ACCOUNT_STOPPED"
+    NOT_SUPPORTED = "NOT_SUPPORTED"
+    """By this market; `detail` is the order type or the Feature."""
+    SELF_TRADE_MODE = "SELF_TRADE_MODE"
+    FILTER = "FILTER"
+    """`detail` is the Filter's name."""
+    ICEBERG_TOO_LARGE = "ICEBERG_TOO_LARGE"
+    NO_CHANGE = "NO_CHANGE"
+    AMEND_INCREASE = "AMEND_INCREASE"
+    UNKNOWN_LIST = "UNKNOWN_LIST"
+    WOULD_TRIGGER = "WOULD_TRIGGER"
+    LIST_PRICES = "LIST_PRICES"
     DUPLICATE_CLIENT_ORDER_ID = "DUPLICATE_CLIENT_ORDER_ID"
     INSUFFICIENT_BALANCE = "INSUFFICIENT_BALANCE"
     WOULD_MATCH = "WOULD_MATCH"
     NO_LIQUIDITY = "NO_LIQUIDITY"
+    TOO_LITTLE_LIQUIDITY = "TOO_LITTLE_LIQUIDITY"
+    """Not even one lot; `detail` is the Filter whose minimum is meant."""
     REFERENCE_USED = "REFERENCE_USED"
     ALREADY_EXISTS = "ALREADY_EXISTS"
     INVALID = "INVALID"
     POISON = "POISON"
 
 
-class Placed(_Message, frozen=True, kw_only=True):
+class Placed(Message, frozen=True, kw_only=True):
     symbol: str
     order_id: int
 
 
-class Canceled(_Message, frozen=True, kw_only=True):
+class Canceled(Message, frozen=True, kw_only=True):
+    """All that was ended, with every order of a list."""
+
     symbol: str
     order_ids: tuple[int, ...]
 
 
-class Created(_Message, frozen=True, kw_only=True):
+class Listed(Message, frozen=True, kw_only=True):
+    symbol: str
+    list_id: int
+
+
+class Amended(Message, frozen=True, kw_only=True):
+    symbol: str
+    order_id: int
+
+
+class Created(Message, frozen=True, kw_only=True):
     """The id of a new account, or the journal number of a transfer."""
 
     id: int
 
 
-class Done(_Message, frozen=True, kw_only=True):
+class Done(Message, frozen=True, kw_only=True):
     pass
 
 
-class Rejected(_Message, frozen=True, kw_only=True):
+class Rejected(Message, frozen=True, kw_only=True):
     reason: Reason
     detail: str = ""
 
 
-class Repeated(_Message, frozen=True, kw_only=True):
+class Replaced(Message, frozen=True, kw_only=True):
+    """What became of the cancel and of the new order (None: it was not attempted)."""
+
+    canceled: Canceled | Rejected
+    placed: Placed | Rejected | None
+
+
+class Repeated(Message, frozen=True, kw_only=True):
     """The same signed request, or reference, was executed before, at this number."""
 
     number: int
 
 
-class Opened(_Message, frozen=True, kw_only=True):
+class Opened(Message, frozen=True, kw_only=True):
     """A generation begins: numbers and ids jump, and only here. `base` is its first number."""
 
     epoch: int
     base: int
 
 
-Result = Placed | Canceled | Created | Done | Rejected | Repeated | Opened
+Result = (
+    Placed | Listed | Canceled | Amended | Replaced | Created | Done | Rejected | Repeated | Opened
+)
 
 
-class Outcome(_Message, frozen=True, kw_only=True, tag=False):
+class Outcome(Message, frozen=True, kw_only=True, tag=False):
     """All that the command of the same number led to."""
 
     number: int
@@ -378,7 +431,7 @@ class Outcome(_Message, frozen=True, kw_only=True, tag=False):
     rows: tuple[Row, ...] = ()
 
 
-class OutcomeFrame(_Message, frozen=True, kw_only=True, tag=False):
+class OutcomeFrame(Message, frozen=True, kw_only=True, tag=False):
     """Outcomes that were appended together; `previous` is the number before its first one.
 
     `state_hash` is that of the live state after the last one.
@@ -396,29 +449,4 @@ class OutcomeFrame(_Message, frozen=True, kw_only=True, tag=False):
 
 
 encode = msgspec.json.Encoder().encode
-_decode_commands = msgspec.json.Decoder(list[AnyCommand]).decode
-_decode_command = msgspec.json.Decoder(AnyCommand).decode
-_decode_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode
 decode_frame = msgspec.json.Decoder(OutcomeFrame).decode
-
-
-class Undecodable(msgspec.Struct, frozen=True):
-    """A journalled command that this version cannot read; its number is used up by a refusal."""
-
-    fault: str
-
-
-def decode_commands(payload: bytes) -> Sequence[AnyCommand | Undecodable]:
-    """The commands of a frame. One that cannot be read does not take its neighbours with it."""
-    try:
-        return _decode_commands(payload)
-    except msgspec.MsgspecError:
-        return [_decode_or_explain(raw) for raw in _decode_raw(payload)]
-
-
-def _decode_or_explain(raw: msgspec.Raw) -> AnyCommand | Undecodable:
-    try:
-        command: AnyCommand = _decode_command(raw)
-    except msgspec.MsgspecError as fault:
-        return Undecodable(str(fault))
-    return command

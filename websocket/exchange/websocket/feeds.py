@@ -8,7 +8,8 @@ its first update id is therefore never later than what the REST snapshot shows.
 from collections.abc import Container
 
 from exchange.services.market_view import Best, MarketChange, MarketView, MarketViews, Prices
-from exchange.services.messages import Level, Opened, OutcomeFrame, Side
+from exchange.services.messages import Level, Opened, OutcomeFrame
+from exchange.services.orders import Side
 from exchange.websocket.streams import (
     Event,
     Kind,

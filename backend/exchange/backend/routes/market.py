@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from exchange.backend import errors, formats, queries
+from exchange.backend import errors, formats, market_formats, queries
 from exchange.backend.endpoints import Call, Endpoint
 from exchange.backend.formats import Json
 from exchange.backend.parameters import (
@@ -113,7 +113,7 @@ async def exchange_information(call: Call) -> Json:
     _check_market_choice(call.values)
     state = call.state
     await state.barrier.market_data()
-    markets = _chosen_markets(call, state.directory.markets)
+    markets = chosen_markets(call, state.directory.markets)
     shown = call.values.get(SHOW_PERMISSION_SETS, True)
     return {
         "timezone": "UTC",
@@ -126,9 +126,9 @@ async def exchange_information(call: Call) -> Json:
                 "limit": WEIGHT_LIMIT,
             }
         ],
-        "exchangeFilters": [],
+        "exchangeFilters": market_formats.exchange_filters(state.directory.exchange_rules),
         "symbols": [
-            formats.symbol_information(market, permission_sets=shown) for market in markets
+            market_formats.symbol_information(market, permission_sets=shown) for market in markets
         ],
     }
 
@@ -141,7 +141,8 @@ def _check_market_choice(values: Values) -> None:
         errors.COMBINATION.refuse()
 
 
-def _chosen_markets(call: Call, markets: dict[str, Market]) -> list[Market]:
+def chosen_markets(call: Call, markets: dict[str, Market]) -> list[Market]:
+    """Those of `symbol` or `symbols`, else all with the permission and the status, if asked for."""
     values = call.values
     if SYMBOL in values or SYMBOLS in values:
         symbols = values[SYMBOLS] if SYMBOLS in values else (values[SYMBOL],)
@@ -149,7 +150,7 @@ def _chosen_markets(call: Call, markets: dict[str, Market]) -> list[Market]:
     if "SPOT" not in values.get(PERMISSIONS, ("SPOT",)):
         return []
     status = values.get(SYMBOL_STATUS)
-    return [one for one in markets.values() if status in (None, formats.market_status(one))]
+    return [one for one in markets.values() if status in (None, market_formats.market_status(one))]
 
 
 async def depth(call: Call) -> Json:
@@ -256,7 +257,11 @@ async def _for_markets(call: Call, write: Callable[[MarketView], Json]) -> Json 
     if SYMBOLS in values:
         chosen = [_known(views, symbol) for symbol in _without_duplicates(values[SYMBOLS])]
     status = values.get(SYMBOL_STATUS)
-    return [write(view) for view in chosen if status in (None, formats.market_status(view.market))]
+    return [
+        write(view)
+        for view in chosen
+        if status in (None, market_formats.market_status(view.market))
+    ]
 
 
 async def current_view(call: Call) -> MarketView:
@@ -265,7 +270,7 @@ async def current_view(call: Call) -> MarketView:
     await state.barrier.market_data()
     view = _known(state.views.markets, call.values[SYMBOL])
     status = call.values.get(SYMBOL_STATUS)
-    if status not in (None, formats.market_status(view.market)):
+    if status not in (None, market_formats.market_status(view.market)):
         errors.STATUS_MISMATCH.refuse()
     return view
 

@@ -28,15 +28,19 @@ async def currencies(call: Call) -> list[Json]:
 
 
 async def trade_fees(call: Call) -> list[Json]:
-    """The fee rates of one market, or of all."""
-    markets = [market_of(call)] if SYMBOL in call.values else call.state.directory.markets.values()
+    """The account's fee rates on one market, or on all."""
+    await call.state.barrier.market_data()
+    directory = call.state.directory
+    markets = [market_of(call)] if SYMBOL in call.values else directory.markets.values()
+    tier = directory.accounts[call.account].tier
     return [
         {
             "symbol": market.symbol,
-            "makerCommission": formats.rate(market.maker_rate),
-            "takerCommission": formats.rate(market.taker_rate),
+            "makerCommission": formats.rate(maker),
+            "takerCommission": formats.rate(taker),
         }
         for market in markets
+        for maker, taker in (market.fee_rates(tier),)
     ]
 
 

@@ -1,0 +1,359 @@
+"""What operators can do: every wish becomes a command in the journal, or an error in a sentence."""
+
+import asyncio
+import secrets
+import string
+from typing import Any
+
+import msgspec
+import structlog
+
+from exchange.backend.gateway import NotExecuted, OutcomeUnknown
+from exchange.backend.rulebook import (
+    Rulebook,
+    read_decimal,
+    read_rate,
+    written_rate,
+    written_tiers,
+)
+from exchange.backend.signatures import ed25519_public_key
+from exchange.backend.state import Current, State
+from exchange.backend.vault import Vault
+from exchange.backend.wishes import (
+    AccountChange,
+    ExchangeChange,
+    MarketChange,
+    NewAsset,
+    NewKey,
+    NewMarket,
+    NewTransfer,
+)
+from exchange.services.amounts import format_amount
+from exchange.services.commands import (
+    AddAsset,
+    AddMarket,
+    AnyCommand,
+    ChangeAccount,
+    ChangeExchange,
+    ChangeMarket,
+    CreateAccount,
+    CreateKey,
+    Deposit,
+    RevokeKey,
+    SetMode,
+    Withdraw,
+)
+from exchange.services.markets import DEFAULT_RULES, Asset, Market, Mode, Tier
+from exchange.services.messages import (
+    Account,
+    KeyKind,
+    Order,
+    Outcome,
+    Reason,
+    Rejected,
+    Repeated,
+)
+from exchange.services.orders import OrderStatus
+from exchange.services.process import WorldFailed
+
+KEY_LENGTH = 64
+ALPHANUMERICS = string.ascii_letters + string.digits
+
+log = structlog.get_logger()
+
+
+class AdminError(Exception):
+    """Why an operator's wish was not fulfilled, as a sentence."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+
+
+class Operator:
+    """Uses the state of the moment; raises AdminError, BadRule, or ApiError while there is none."""
+
+    def __init__(self, current: Current, vault: Vault) -> None:
+        self._current = current
+        self._vault = vault
+        self._changing_rules = asyncio.Lock()
+
+    async def create_account(self, name: str) -> dict[str, Any]:
+        outcome = await self._submit(
+            CreateAccount(name=name), f"The account {name} exists already."
+        )
+        created = next(row for row in outcome.rows if isinstance(row, Account))
+        return {"accountId": created.id, "name": name}
+
+    async def change_account(self, name: str, wish: AccountChange) -> dict[str, Any]:
+        """Stopping it also cancels all that it has open."""
+        if wish == AccountChange():
+            raise AdminError(400, "Say what to change: tier, discount or stopped.")
+        account = self._account(await self._state(), name)
+        outcome = await self._submit(
+            ChangeAccount(
+                account=account.id,
+                tier=wish.tier,
+                discount=wish.discount,
+                stopped=wish.stopped,
+            )
+        )
+        changed = next(row for row in outcome.rows if isinstance(row, Account))
+        orders = {(row.symbol, row.id): row for row in outcome.rows if isinstance(row, Order)}
+        return {
+            "accountId": changed.id,
+            "name": name,
+            "tier": changed.tier,
+            "discount": changed.discount,
+            "stopped": changed.stopped,
+            "canceledOrders": sum(
+                order.status is OrderStatus.CANCELED for order in orders.values()
+            ),
+        }
+
+    async def create_key(self, account_name: str, wish: NewKey) -> dict[str, Any]:
+        """The secret is shown this once; what is journalled is its ciphertext, or a public key."""
+        account = self._account(await self._state(), account_name)
+        api_key = _random_text()
+        secret: str | None = None
+        if wish.kind == "ed25519":
+            if wish.public_key is None:
+                raise AdminError(400, "An Ed25519 key needs publicKey, its public half in PEM.")
+            try:
+                kind, stored = KeyKind.ED25519, ed25519_public_key(wish.public_key)
+            except ValueError as fault:
+                raise AdminError(400, str(fault)) from None
+        else:
+            if wish.public_key is not None:
+                raise AdminError(400, "An HMAC key has no publicKey.")
+            secret = _random_text()
+            kind, stored = KeyKind.HMAC, self._vault.seal(api_key, secret.encode())
+        await self._submit(
+            CreateKey(
+                account=account.id,
+                api_key=api_key,
+                kind=kind,
+                secret=stored,
+                can_trade=wish.can_trade,
+            )
+        )
+        return {"accountId": account.id, "apiKey": api_key, "secretKey": secret}
+
+    async def revoke_key(self, api_key: str) -> dict[str, Any]:
+        await self._submit(RevokeKey(api_key=api_key))
+        return {}
+
+    async def transfer(
+        self, kind: type[Deposit] | type[Withdraw], wish: NewTransfer
+    ) -> dict[str, Any]:
+        """Move money in or out; the same reference with the same content happens once."""
+        state = await self._state()
+        account = self._account(state, wish.account)
+        decimals = self._asset(state, wish.asset).decimals
+        amount = read_decimal("amount", wish.amount, decimals)
+        if amount == 0:
+            raise AdminError(400, "The amount must be above zero.")
+        outcome = await self._submit(
+            kind(
+                account=account.id,
+                asset=wish.asset,
+                amount=amount,
+                reference=wish.reference,
+            )
+        )
+        return {
+            "accountId": account.id,
+            "asset": wish.asset,
+            "amount": format_amount(amount, decimals),
+            "reference": wish.reference,
+            "repeated": isinstance(outcome.result, Repeated),
+        }
+
+    async def add_asset(self, wish: NewAsset) -> dict[str, Any]:
+        await self._submit(
+            AddAsset(asset=Asset(wish.asset, wish.decimals)),
+            f"The asset {wish.asset} exists already.",
+        )
+        return {"asset": wish.asset, "decimals": wish.decimals}
+
+    async def add_market(self, wish: NewMarket) -> dict[str, Any]:
+        state = await self._state()
+        base, quote = self._asset(state, wish.base), self._asset(state, wish.quote)
+        rules = Rulebook(state.directory.assets, base).changed(DEFAULT_RULES, wish.rules)
+        market = msgspec.structs.replace(market_from(wish, base, quote), rules=rules)
+        await self._submit(AddMarket(market=market), f"The market {wish.symbol} exists already.")
+        return {"symbol": wish.symbol}
+
+    async def set_mode(self, symbol: str, mode: Mode) -> dict[str, Any]:
+        await self._submit(SetMode(symbol=symbol, mode=mode))
+        return {"symbol": symbol, "mode": mode.value}
+
+    async def market_rules(self, symbol: str) -> dict[str, Any]:
+        state = await self._state()
+        market = self._market(state, symbol)
+        assets = state.directory.assets
+        return {
+            "symbol": symbol,
+            "maker": written_rate(market.maker_rate),
+            "taker": written_rate(market.taker_rate),
+            "tiers": written_tiers(market.rules.tiers),
+            "rules": Rulebook(assets, assets[market.base]).written(market.rules),
+        }
+
+    async def change_market(self, symbol: str, wish: MarketChange) -> dict[str, Any]:
+        """Replace some fees and rules of a market, all of them or none."""
+        # The command carries all rules: two changes at once would undo each other.
+        async with self._changing_rules:
+            state = await self._state()
+            market = self._market(state, symbol)
+            assets = state.directory.assets
+            rules = Rulebook(assets, assets[market.base]).changed(market.rules, wish.rules)
+            maker, taker = market.maker_rate, market.taker_rate
+            await self._submit(
+                ChangeMarket(
+                    symbol=symbol,
+                    maker_rate=maker if wish.maker is None else read_rate("maker", wish.maker),
+                    taker_rate=taker if wish.taker is None else read_rate("taker", wish.taker),
+                    rules=msgspec.structs.replace(rules, tiers=_tiers(market, wish)),
+                )
+            )
+        return await self.market_rules(symbol)
+
+    async def exchange_rules(self) -> dict[str, Any]:
+        directory = (await self._state()).directory
+        return {"rules": Rulebook(directory.assets).written(directory.exchange_rules)}
+
+    async def change_exchange(self, wish: ExchangeChange) -> dict[str, Any]:
+        """Replace some rules of the exchange, all of them or none."""
+        async with self._changing_rules:
+            directory = (await self._state()).directory
+            rules = Rulebook(directory.assets).changed(directory.exchange_rules, wish.rules)
+            await self._submit(ChangeExchange(rules=rules))
+        return await self.exchange_rules()
+
+    async def _state(self) -> State:
+        """The state, with everything in it that anybody was told before."""
+        state = self._current.state
+        await state.barrier.market_data()
+        return state
+
+    async def _submit(self, command: AnyCommand, conflict: str = "") -> Outcome:
+        try:
+            outcome = await self._current.state.gateway.submit(command)
+        except NotExecuted as refusal:
+            raise AdminError(
+                503, f"Not executed: the exchange is {_WHY[refusal.reason]}."
+            ) from None
+        except (OutcomeUnknown, WorldFailed):
+            raise AdminError(504, "No answer in time: it may or may not have happened.") from None
+        if isinstance(outcome.result, Rejected):
+            raise _refusal(outcome.result, conflict)
+        log.info("executed", command=type(command).__name__, number=outcome.number)
+        return outcome
+
+    @staticmethod
+    def _account(state: State, name: str) -> Account:
+        account = state.directory.account_named(name)
+        if account is None:
+            raise AdminError(404, f"There is no account {name}.")
+        return account
+
+    @staticmethod
+    def _market(state: State, symbol: str) -> Market:
+        market = state.directory.markets.get(symbol)
+        if market is None:
+            raise AdminError(404, f"There is no market {symbol}.")
+        return market
+
+    @staticmethod
+    def _asset(state: State, name: str) -> Asset:
+        asset = state.directory.assets.get(name)
+        if asset is None:
+            raise AdminError(404, f"There is no asset {name}.")
+        return asset
+
+
+def market_from(wish: NewMarket, base: Asset, quote: Asset) -> Market:
+    """The market that an operator describes; the engine checks that its numbers fit together."""
+    tick = read_decimal("tick", wish.tick, quote.decimals)
+    lot = read_decimal("lot", wish.lot, base.decimals)
+    if not tick or not lot:
+        raise AdminError(400, "Tick and lot must be above zero.")
+
+    def units(name: str, text: str | None, asset: Asset, default: int) -> int:
+        return default if text is None else read_decimal(name, text, asset.decimals)
+
+    return Market(
+        symbol=wish.symbol,
+        base=base.name,
+        quote=quote.name,
+        base_decimals=base.decimals,
+        quote_decimals=quote.decimals,
+        tick=tick,
+        lot=lot,
+        price_max=_on_grid(_PRICE_MAX * 10**quote.decimals, tick),
+        quantity_min=units("minQty", wish.min_qty, base, lot),
+        quantity_max=units(
+            "maxQty", wish.max_qty, base, _on_grid(_QUANTITY_MAX * 10**base.decimals, lot)
+        ),
+        notional_min=units("minNotional", wish.min_notional, quote, 0),
+        notional_max=units(
+            "maxNotional", wish.max_notional, quote, _NOTIONAL_MAX * 10**quote.decimals
+        ),
+        maker_rate=read_rate("maker", wish.maker or _RATE),
+        taker_rate=read_rate("taker", wish.taker or _RATE),
+    )
+
+
+def _on_grid(value: int, step: int) -> int:
+    """The largest multiple of the step that is no more than the value, but at least one step."""
+    return max(value - value % step, step)
+
+
+def _tiers(market: Market, wish: MarketChange) -> tuple[Tier, ...]:
+    """The market's tiers with those of the wish, in order."""
+    tiers = {one.tier: one for one in market.rules.tiers}
+    for number in wish.drop_tiers:
+        if tiers.pop(number, None) is None:
+            raise AdminError(404, f"{market.symbol} has no tier {number}.")
+    for new in wish.tiers:
+        tiers[new.tier] = Tier(
+            tier=new.tier,
+            maker_rate=read_rate("maker", new.maker),
+            taker_rate=read_rate("taker", new.taker),
+        )
+    return tuple(tiers[number] for number in sorted(tiers))
+
+
+def _refusal(result: Rejected, conflict: str) -> AdminError:
+    status, sentence = _REFUSALS.get(result.reason, (400, f"Refused: {result.reason.value}."))
+    if result.reason is Reason.ALREADY_EXISTS and conflict:
+        sentence = conflict
+    return AdminError(status, result.detail or sentence)
+
+
+def _random_text() -> str:
+    return "".join(secrets.choice(ALPHANUMERICS) for _ in range(KEY_LENGTH))
+
+
+_RATE = "0.001"
+_PRICE_MAX = 1_000_000
+_QUANTITY_MAX = 100_000
+_NOTIONAL_MAX = 9_000_000
+_WHY = {
+    "CLOSED": "not open: no engine leads, or it is just starting",
+    "CLOCK": "on a machine whose clock differs from that of Redis",
+    "BUSY": "overloaded",
+    "MEMORY": "out of memory in Redis",
+}
+_REFUSALS = {
+    Reason.ALREADY_EXISTS: (409, "It exists already."),
+    Reason.REFERENCE_USED: (409, "The reference was used for another transfer."),
+    Reason.INSUFFICIENT_BALANCE: (400, "The account has not enough that is free."),
+    Reason.UNKNOWN_ACCOUNT: (404, "There is no such account."),
+    Reason.UNKNOWN_ASSET: (404, "There is no such asset."),
+    Reason.UNKNOWN_SYMBOL: (404, "There is no such market."),
+    Reason.UNKNOWN_KEY: (404, "There is no such API key, or it is revoked already."),
+    Reason.INVALID: (400, "The numbers do not fit together."),
+}

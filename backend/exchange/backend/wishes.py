@@ -1,0 +1,88 @@
+"""What operators may ask for, as the bodies of their requests have it."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic.alias_generators import to_camel
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
+AssetName = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,20}$")]
+Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,20}$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+RuleText = Annotated[str, StringConstraints(max_length=1_000)]
+Reference = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,126}[!-~])?$")]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True)
+
+
+class NewAccount(_Body):
+    name: Name
+
+
+class NewKey(_Body):
+    kind: Literal["hmac", "ed25519"]
+    can_trade: bool = True
+    public_key: Text | None = None
+
+
+class NewTransfer(_Body):
+    account: Name
+    asset: AssetName
+    amount: Text
+    reference: Reference
+
+
+class NewAsset(_Body):
+    asset: AssetName
+    decimals: int
+
+
+class NewMarket(_Body):
+    """Decimal texts; what is left out has a default that forbids little."""
+
+    symbol: Symbol
+    base: AssetName
+    quote: AssetName
+    tick: Text
+    lot: Text
+    min_qty: Text | None = None
+    max_qty: Text | None = None
+    min_notional: Text | None = None
+    max_notional: Text | None = None
+    maker: Text | None = None
+    taker: Text | None = None
+    rules: dict[str, RuleText] = {}
+
+
+class NewMode(_Body):
+    mode: Literal["RUNNING", "CANCEL_ONLY", "HALTED", "BREAK"]
+
+
+class NewTier(_Body):
+    tier: int
+    maker: Text
+    taker: Text
+
+
+class MarketChange(_Body):
+    """What is left out stays; `rules` are texts by the names of the rules."""
+
+    maker: Text | None = None
+    taker: Text | None = None
+    tiers: list[NewTier] = []
+    drop_tiers: list[int] = []
+    rules: dict[str, RuleText] = {}
+
+
+class ExchangeChange(_Body):
+    rules: dict[str, RuleText] = {}
+
+
+class AccountChange(_Body):
+    """What is left out stays."""
+
+    tier: int | None = None
+    discount: bool | None = None
+    stopped: bool | None = None

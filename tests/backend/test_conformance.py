@@ -1,0 +1,175 @@
+"""The published table of order parameters, row by row against a running exchange."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+import pytest
+from backend.api_client import Answer
+from backend.conftest import RunningBackend
+
+from exchange.backend.application import ENDPOINTS
+from exchange.backend.endpoints import Security
+
+DOCUMENT = Path(__file__).parents[2] / "docs/conformance.md"
+SYMBOL = "SOLUSDC"
+SIGNED = {"recvWindow", "timestamp", "signature"}
+BEFORE = {"side": "BUY", "quantity": "2", "price": "90"}
+LIST_BEFORE = {
+    "symbol": SYMBOL, "side": "SELL", "quantity": "1", "aboveType": "LIMIT_MAKER",
+    "abovePrice": "140", "belowType": "STOP_LOSS", "belowStopPrice": "60",
+}  # fmt: skip
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One parameter of an endpoint ("" for the endpoint as a whole), and what shows it."""
+
+    endpoint: str
+    always: str
+    parameter: str
+    verdict: str
+    example: str
+    shown: str
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} {self.example}"
+
+
+def read_rows(text: str) -> Iterator[Row]:
+    endpoint = always = ""
+    for line in text.splitlines():
+        if line.startswith("## "):
+            endpoint, always = line.strip("#` "), ""
+        elif line.startswith("Sent with `"):
+            always = line.partition("`")[2].rstrip("`.")
+        elif line.startswith("| `"):
+            cells = [cell.strip("` ") for cell in line.strip("|").split(" | ")]
+            if len(cells) == 3:
+                yield Row(cells[0], "", "", "refused", cells[1], cells[2])
+            else:
+                yield Row(endpoint, always, *cells)
+
+
+ROWS = list(read_rows(DOCUMENT.read_text("utf-8")))
+TRADING = {one.name: one for one in ENDPOINTS if one.security is Security.TRADE}
+
+
+def test_every_endpoint_that_trades_is_in_the_table_and_no_other() -> None:
+    assert {row.endpoint for row in ROWS} == set(TRADING)
+
+
+@pytest.mark.parametrize("name", sorted({row.endpoint for row in ROWS if row.parameter}))
+def test_every_parameter_of_an_endpoint_has_a_row_and_no_other(name: str) -> None:
+    documented = {row.parameter for row in ROWS if row.endpoint == name}
+
+    assert documented == {one.name for one in TRADING[name].table.parameters} | SIGNED
+
+
+def test_a_verdict_is_one_of_two_words_and_a_refusal_has_a_code() -> None:
+    assert {row.verdict for row in ROWS} == {"supported", "refused"}
+    assert [row for row in ROWS if row.verdict == "refused" and "code=" not in row.shown] == []
+
+
+class Bench:
+    """Sends rows as one account; each begins with the same open orders and leaves none."""
+
+    def __init__(self, backend: RunningBackend) -> None:
+        self._trader = backend.trader(SOL="1000", USDC="1000000")
+        offerer = backend.trader(SOL="1000")
+        assert offerer.order("SELL", "100", "100").status == 200
+        assert self._trader.order("BUY", "1", "100").body["status"] == "FILLED"
+
+    def send(self, row: Row, *, without: str = "") -> tuple[Answer, str]:
+        """The answer to a row's request, and what shows the row in it."""
+        ids = self._prepare()
+        try:
+            wanted = {**_parameters(row.always, ids), **_parameters(row.example, ids)}
+            wanted = {name: value for name, value in wanted.items() if value and name != without}
+            return self._send(row.endpoint, wanted, without), _filled_in(row.shown, ids)
+        finally:
+            self._trader.call("DELETE", "openOrders", symbol=SYMBOL)
+
+    def _prepare(self) -> dict[str, str]:
+        order = self._trader.order(**BEFORE).body
+        placed = self._trader.call("POST", "orderList/oco", **LIST_BEFORE).body
+        return {
+            "orderId": str(order["orderId"]),
+            "clientOrderId": order["clientOrderId"],
+            "orderListId": str(placed["orderListId"]),
+            "listClientOrderId": placed["listClientOrderId"],
+        }
+
+    def _send(self, endpoint: str, wanted: dict[str, str], without: str) -> Answer:
+        signature = wanted.pop("signature", None)
+        if without != "timestamp":
+            wanted.setdefault("timestamp", str(time.time_ns() // 1_000_000))
+        text = urlencode(wanted)
+        if without != "signature":
+            text += f"&signature={signature or self._trader.sign(text)}"
+        method, _, path = endpoint.partition(" ")
+        return self._trader.raw(method, f"{path}?{text}")
+
+
+def _parameters(text: str, ids: dict[str, str]) -> dict[str, str]:
+    return dict(parse_qsl(_filled_in(text, ids), keep_blank_values=True))
+
+
+def _filled_in(text: str, ids: dict[str, str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: ids[match[1]], text)
+
+
+def shows(answer: Answer, shown: str) -> bool:
+    """Whether an answer has the field, or has it not where its value is empty."""
+    path, _, value = shown.partition("=")
+    is_error = path.split(".")[0] in ("code", "data")
+    if is_error != (answer.status >= 400):
+        return False
+    found = answer.body
+    for part in path.split("."):
+        try:
+            found = found[int(part)] if isinstance(found, list) else found[part]
+        except (LookupError, TypeError):
+            return not value
+    return str(found) == value
+
+
+@pytest.fixture(scope="module")
+def bench(backend: RunningBackend) -> Bench:
+    return Bench(backend)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_a_row_is_true(bench: Bench, row: Row) -> None:
+    answer, shown = bench.send(row)
+
+    assert shows(answer, shown), (shown, answer)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.parameter], ids=str)
+def test_it_is_the_parameter_that_a_row_shows(bench: Bench, row: Row) -> None:
+    answer, shown = bench.send(row, without=row.parameter)
+
+    assert not shows(answer, shown), (shown, answer)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "shown", "is_shown"),
+    [
+        (200, {"a": {"b": 1}}, "a.b=1", True),
+        (200, {"a": {"b": 1}}, "a.b=2", False),
+        (200, [{"a": "x"}], "0.a=x", True),
+        (200, {}, "a=", True),
+        (200, {"a": None}, "a=", False),
+        (200, [], "0.a=x", False),
+        (400, {"code": -1, "msg": ""}, "a=", False),
+        (400, {"code": -1, "msg": ""}, "code=-1", True),
+        (409, {"code": -1, "data": {"a": "x"}}, "data.a=x", True),
+    ],
+)
+def test_what_shows_a_row_is_told_from_what_does_not(
+    status: int, body: object, shown: str, is_shown: bool
+) -> None:
+    assert shows(Answer(status, {}, body), shown) == is_shown

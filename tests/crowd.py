@@ -41,9 +41,9 @@ LOT = UNIT // 1000
 
 # Most of the time nothing is forbidden.
 MARKET_RULES: tuple[Rules, ...] = (
-    replace(NO_RULES, price_up=1_002_000, price_down=998_000),
-    replace(NO_RULES, bid_up=1_001_000, bid_down=990_000, ask_up=1_020_000, ask_down=999_000),
-    replace(NO_RULES, range_bid_up=1_001_000, range_ask_down=999_000),
+    replace(NO_RULES, price_up=1_000_400, price_down=999_700),
+    replace(NO_RULES, bid_up=1_000_500, bid_down=999_000, ask_up=1_001_000, ask_down=999_500),
+    replace(NO_RULES, range_bid_up=1_000_300, range_ask_down=999_700),
     replace(NO_RULES, market_lot=10 * LOT, market_quantity_min=60 * LOT, market_quantity_max=UNIT),
     replace(NO_RULES, notional_min_for_market=False, notional_max_for_market=True),
     replace(NO_RULES, trailing_above_min=2, trailing_above_max=40, trailing_below_max=30),
@@ -63,7 +63,7 @@ MARKET_RULES: tuple[Rules, ...] = (
 
 # None of them is what there is before anybody has set any: that has no row.
 EXCHANGE_RULES: tuple[ExchangeRules, ...] = (
-    ExchangeRules(orders_max=8, algo_orders_max=4, iceberg_orders_max=2, order_lists_max=2),
+    ExchangeRules(orders_max=8, algo_orders_max=4, iceberg_orders_max=2, order_lists_max=1),
     ExchangeRules(assets_max={"SOL": UNIT, "USDC": 200 * UNIT}),
     ExchangeRules(discount_asset="USDC", discount=750_000),
     ExchangeRules(discount_asset="SOL", discount=333_333),
@@ -76,8 +76,15 @@ class Crowd:
     """What its traders ask for next, given what they have open in an engine."""
 
     def __init__(
-        self, engine: MatchingEngine, accounts: Sequence[int], symbols: Sequence[str]
+        self,
+        engine: MatchingEngine,
+        accounts: Sequence[int],
+        symbols: Sequence[str],
+        *,
+        spread: int = 12,
     ) -> None:
+        """`spread` is how many ticks their prices are apart from the last one, at most."""
+        self.spread = spread
         self.engine = engine
         self.accounts = accounts
         self.symbols = symbols
@@ -149,7 +156,7 @@ class Crowd:
     ) -> NewOrder:
         """Mostly on the side of the last price where it has to wait."""
         rises = (type in (OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT)) == (side is Side.BUY)
-        away = (distance or chance.randrange(1, 12)) * CENT * (1 if rises else -1)
+        away = (distance or chance.randint(1, self.spread)) * CENT * (1 if rises else -1)
         if chance.random() < 0.05:
             away = -away
         stop = self._last(symbol) + away
@@ -215,7 +222,7 @@ class Crowd:
     def _legs(self, chance: Random, symbol: str) -> tuple[NewOrder, NewOrder]:
         """The one above the market's price first; a buyer's gain is the one below."""
         side = chance.choice(tuple(Side))
-        distance = chance.randrange(1, 8)
+        distance = chance.randint(1, self.spread)
         loss = self._contingent(
             chance,
             symbol,
@@ -224,7 +231,7 @@ class Crowd:
             distance,
         )
         if chance.random() < 0.6:
-            away = chance.randrange(1, 8) * CENT * (1 if side is Side.SELL else -1)
+            away = chance.randint(1, self.spread) * CENT * (1 if side is Side.SELL else -1)
             gain = self._new(chance, side, OrderType.LIMIT_MAKER, self._last(symbol) + away)
             if chance.random() < 0.2:
                 gain = self._iceberg(chance, gain)
@@ -348,7 +355,7 @@ class Crowd:
 
     def _price(self, chance: Random, symbol: str) -> int:
         """Near the last one, and near 100 in the long run; off the grid now and then."""
-        away = chance.randrange(-12, 13)
+        away = chance.randint(-self.spread, self.spread)
         if chance.random() < 0.02:
             return self._last(symbol) + away * CENT // 3
         pull = (100 * UNIT - self._last(symbol)) // CENT // 20

@@ -240,7 +240,8 @@ class NaiveExchange:
             return hindrance
         for order in orders:
             order.list_id = number
-            order.status = OrderStatus.PENDING_NEW
+        for order in orders[len(beginning) :]:
+            order.status, order.worked_since = OrderStatus.PENDING_NEW, 0
         market.orders += orders
         market.lists.append(
             NaiveList(number, command.account, command.client_list_id, command.contingency, orders)

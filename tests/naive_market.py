@@ -184,6 +184,10 @@ class NaiveMarket:
 
     def begin(self, order: NaiveOrder) -> None:
         """Let a prepared order wait, or work at once."""
+        if order.waiting:
+            order.worked_since = 0
+        elif order.is_pending:
+            order.worked_since = self.now
         order.status = OrderStatus.NEW
         order.place = self.next_place()
         if not order.waiting:
@@ -323,12 +327,15 @@ class NaiveMarket:
         """A quote amount takes no odd lots: the last of what it would take is left out."""
         lot = self.market.rules.market_lot
         too_much = sweep.traded % lot if lot else 0
-        while too_much and sweep.steps[-1].traded:
-            cut = min(too_much, sweep.steps[-1].traded)
-            sweep.steps[-1].traded -= cut
+        for step in reversed(sweep.steps):
+            cut = min(too_much, step.traded)
+            step.traded -= cut
             too_much -= cut
-            if not sweep.steps[-1].traded:
-                sweep.steps.pop()
+        sweep.steps = [
+            step
+            for step in sweep.steps
+            if step.traded or step.taker_prevented or step.maker_prevented
+        ]
 
     def reserve_of(self, order: NaiveOrder, steps: list[Step]) -> int:
         if order.side is Side.SELL:
@@ -428,7 +435,7 @@ class NaiveMarket:
         funds = None
         if not order.price and order.side is Side.BUY:
             funds = self.need(order) + self.treasury.free(order.account, self.market.quote)
-        order.waiting = False
+        order.waiting, order.worked_since = False, self.now
         self.take(order, funds)
 
     # --- Ends, and what follows from them ---

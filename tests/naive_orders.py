@@ -47,6 +47,8 @@ class NaiveOrder:
     shown: int = 0
     reserved: int = 0
     """What an order without a price still needs for the trades that it is just doing."""
+    worked_since: int | None = None
+    """0 while it does not work, None if it did from the beginning."""
     waiting: bool = False
     is_due: bool = False
     """A price has set it off, and its turn to work has not come yet."""

@@ -26,6 +26,7 @@ from exchange.services.commands import (
     PlaceOrder,
     ReplaceOrder,
     SetMode,
+    Withdraw,
 )
 from exchange.services.markets import Asset, ExchangeRules, Market, Mode, Rules
 from exchange.services.messages import (
@@ -143,16 +144,27 @@ class Venue:
             Deposit(uid=1, account=account, asset=asset, amount=amount, reference=reference)
         )
 
+    def withdraw(self, account: int, asset: str, amount: float) -> Outcome:
+        return self.do(
+            Withdraw(
+                uid=1,
+                account=account,
+                asset=asset,
+                amount=round(amount * UNIT),
+                reference=f"withdrawal-{self.number}",
+            )
+        )
+
     def change_account(self, account: int, **changes: Any) -> Outcome:
         return self.do(ChangeAccount(uid=1, account=account, **changes))
 
-    def rule(self, symbol: str = SYMBOL, **changes: Any) -> Outcome:
-        """Change some rules of a market, and leave the others."""
-        market = self.engine.books[symbol].market
+    def rule(self, **changes: Any) -> Outcome:
+        """Change some rules of the first market, and leave the others."""
+        market = self.book.market
         return self.do(
             ChangeMarket(
                 uid=1,
-                symbol=symbol,
+                symbol=SYMBOL,
                 maker_rate=changes.pop("maker_rate", market.maker_rate),
                 taker_rate=changes.pop("taker_rate", market.taker_rate),
                 rules=replace(market.rules, **changes),
@@ -180,16 +192,14 @@ class Venue:
         deadline: int = 0,
         **terms: Any,
     ) -> Outcome:
-        return self.do(
-            PlaceOrder(
-                uid=1,
-                account=account,
-                symbol=symbol,
-                order=self._named(new(side, quantity, price, **terms)),
-                request=request,
-                deadline=deadline,
-            )
-        )
+        order = new(side, quantity, price, **terms)
+        return self.place(account, order, symbol=symbol, request=request, deadline=deadline)
+
+    def place(
+        self, account: int, order: NewOrder, *, symbol: str = SYMBOL, **fields: Any
+    ) -> Outcome:
+        order = self._named(order)
+        return self.do(PlaceOrder(uid=1, account=account, symbol=symbol, order=order, **fields))
 
     def oco(self, account: int, above: NewOrder, below: NewOrder, **fields: Any) -> Outcome:
         return self._list(account, Contingency.OCO, (above, below), **fields)

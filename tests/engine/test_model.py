@@ -5,6 +5,7 @@ to the byte what the first one answers.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
@@ -23,8 +24,9 @@ from venue import MARKET, UNIT, Venue, by_queue, live_rows
 from exchange.engine.matching_engine import MatchingEngine
 from exchange.engine.state_hash import StateHash
 from exchange.services.commands import AnyCommand
+from exchange.services.filters import Filter
 from exchange.services.messages import (
-    Amendment,
+    Counters,
     Level,
     Order,
     OrderList,
@@ -37,7 +39,7 @@ from exchange.services.messages import (
     Trade,
     encode,
 )
-from exchange.services.orders import Side
+from exchange.services.orders import ExpiryReason, OrderStatus, OrderType, SelfTrade, Side
 
 MARKETS = [
     # Fees that do not divide; the second market gives the first one's discount asset its price.
@@ -51,17 +53,18 @@ ACCOUNTS = 3
 class Pair:
     """An engine and the model beside it, always given the same commands."""
 
-    def __init__(self) -> None:
+    def __init__(self, spread: int = 6) -> None:
         self.venue = Venue(*MARKETS)
         self.model = NaiveExchange(*MARKETS)
         self.accounts = [self.venue.account(f"account-{one}") for one in range(ACCOUNTS)]
-        self.crowd = Crowd(self.venue.engine, self.accounts, [one.symbol for one in MARKETS])
+        symbols = [one.symbol for one in MARKETS]
+        self.crowd = Crowd(self.venue.engine, self.accounts, symbols, spread=spread)
         self.newest: dict[tuple[str, int], Order] = {}
         self.lists: dict[int, OrderList] = {}
         self.levels: dict[tuple[str, Side, int], int] = {}
+        self.updates = Counter[str]()
         self.follower, self.hash = MatchingEngine(), StateHash()
         self.started: MatchingEngine | None = None
-        self.seen = Counter[Any]()
         for outcome in self.venue.outcomes:
             self.follow(outcome)
         for account in self.accounts:
@@ -98,7 +101,6 @@ class Pair:
             self._compare_trades(outcome, symbol, trades, preventions)
         self._take(outcome)
         self._compare_orders(outcome)
-        self._count(command, outcome)
 
     def restart(self, *, from_rows: bool) -> None:
         """Start another engine in the present state, which works along from now on."""
@@ -172,6 +174,7 @@ class Pair:
         ]
 
     def _take(self, outcome: Outcome) -> None:
+        changed = {row.symbol for row in outcome.rows if isinstance(row, Level)}
         for row in outcome.rows:
             match row:
                 case Order():
@@ -179,7 +182,12 @@ class Pair:
                 case OrderList():
                     self.lists[row.id] = row
                 case Level():
-                    self.levels[row.symbol, row.side, row.price] = row.quantity
+                    key = (row.symbol, row.side, row.price)
+                    assert self.levels.get(key, 0) != row.quantity
+                    self.levels[key] = row.quantity
+                case Counters():
+                    self.updates[row.symbol] += row.symbol in changed
+                    assert self.updates[row.symbol] == row.update_id
                 case _:
                     pass
 
@@ -242,25 +250,6 @@ class Pair:
                 best[order.side] = better(own, best.get(order.side, own))
             assert best.get(order.side, 0) == order.extreme
 
-    def _count(self, command: AnyCommand, outcome: Outcome) -> None:
-        """What has happened, so that a test can say that all of it did."""
-        result = outcome.result
-        self.seen[type(command).__name__, type(result).__name__] += 1
-        if isinstance(result, Rejected):
-            self.seen[result.reason, result.detail] += 1
-        for row in outcome.rows:
-            if isinstance(row, Order):
-                self.seen[row.status] += 1
-                self.seen[row.terms.expiry_reason] += 1
-                if row.is_resting and row.type.is_contingent:
-                    self.seen["resting after a stop"] += 1
-            elif isinstance(row, PreventedMatch):
-                self.seen[row.self_trade] += 1
-            elif isinstance(row, Trade) and row.buy_fee_asset:
-                self.seen["fee in the discount asset"] += 1
-            elif isinstance(row, Amendment):
-                self.seen["amended"] += 1
-
 
 def _comparable(result: Result | None) -> Any:
     """A result without the explanation of a refusal that is not one of the rules'."""
@@ -293,6 +282,7 @@ def _fast(order: Order) -> tuple[Any, ...]:
         order.is_open and terms.waiting,
         order.is_open and terms.trailing_from > 0,
         order.shown if order.is_resting else 0,
+        terms.working_time,
     )
 
 
@@ -317,6 +307,7 @@ def _slow(order: NaiveOrder, market: NaiveMarket) -> tuple[Any, ...]:
         order.is_open and order.waiting and not order.is_pending,
         order.is_open and order.follows,
         order.shown if order.is_resting else 0,
+        order.worked_since,
     )
 
 
@@ -390,3 +381,63 @@ def test_a_long_random_market_equals_the_model(seed: int) -> None:
             pair.compare()
             check_invariants(pair.engine)
     pair.compare()
+
+
+def test_the_crowd_tries_everything() -> None:
+    """What these tests compare is only as much as what their commands lead to."""
+    seen: set[Any] = set()
+    for seed in range(12):
+        pair, chance = Pair(), Random(seed)
+        for _ in range(1_000):
+            command = pair.crowd.command(chance)
+            outcome = pair.venue.do(command)
+            seen.update(_events(outcome))
+
+    kinds = ("Placed", "Listed", "Canceled", "Replaced", "Amended", "Created", "Done", "Rejected")
+    assert seen >= {
+        *kinds,
+        *OrderStatus,
+        *(set(ExpiryReason) - {ExpiryReason.EXCHANGE_CANCELED}),
+        *(set(SelfTrade) - {SelfTrade.NONE}),
+        *(set(Reason) - OTHER_REASONS),
+        *(set(Filter) - {Filter.MIN_NOTIONAL}),
+        *(f"set off {type}" for type in OrderType if type.is_contingent),
+        "slice used up",
+        "fee in the discount asset",
+    }
+
+
+# Refusals that have nothing to do with matching, or that are rare.
+OTHER_REASONS = {
+    Reason.LATE,
+    Reason.KEY_NOT_VALID,
+    Reason.UNKNOWN_ACCOUNT,
+    Reason.UNKNOWN_SYMBOL,
+    Reason.UNKNOWN_ASSET,
+    Reason.UNKNOWN_KEY,
+    Reason.REFERENCE_USED,
+    Reason.ALREADY_EXISTS,
+    Reason.POISON,
+    Reason.TOO_LITTLE_LIQUIDITY,
+}
+
+
+def _events(outcome: Outcome) -> Iterator[Any]:
+    result = outcome.result
+    yield type(result).__name__
+    if isinstance(result, Rejected):
+        yield result.reason
+        if result.reason is Reason.FILTER:
+            yield Filter(result.detail)
+    for row in outcome.rows:
+        if isinstance(row, Order):
+            yield row.status
+            yield row.terms.expiry_reason
+            if row.type.is_contingent and row.terms.working_time:
+                yield f"set off {row.type}"
+            if row.terms.iceberg_quantity and row.is_resting and row.filled and row.queue:
+                yield "slice used up"
+        elif isinstance(row, PreventedMatch):
+            yield row.self_trade
+        elif isinstance(row, Trade) and row.buy_fee_asset:
+            yield "fee in the discount asset"

@@ -17,7 +17,7 @@ from venue import (
     trades,
 )
 
-from exchange.services.commands import NewOrder
+from exchange.services.commands import NewOrder, PlaceList
 from exchange.services.markets import Feature
 from exchange.services.messages import Canceled, Order, OrderList, Reason
 from exchange.services.orders import (
@@ -416,6 +416,7 @@ def test_two_orders_that_are_no_pair_are_refused(
 def test_a_pair_is_two_orders(venue: Venue, alice: int) -> None:
     sell_pair(venue, alice)
     command = venue.commands[-1]
+    assert isinstance(command, PlaceList)
     orders = tuple(
         replace(one, client_order_id=one.client_order_id + "x") for one in command.orders
     )

@@ -79,10 +79,10 @@ def test_a_pending_order_starts_only_when_the_working_one_is_filled_whole(
 ) -> None:
     group = listed(venue.oto(alice, new(BUY, 2, 95), new(SELL, 2, 120)))
 
-    venue.order(bob, SELL, 1.999, 95)
+    venue.order(bob, SELL, 1.9, 95)
     assert statuses(venue, group) == [PARTIALLY_FILLED, PENDING_NEW]
 
-    venue.order(bob, SELL, 0.001, 95)
+    venue.order(bob, SELL, 0.1, 95)
     working, pending = states(venue, group)
     assert (working.status, pending.status) == (FILLED, NEW)
     assert pending.terms.working_time == venue.now
@@ -101,7 +101,7 @@ def test_the_answer_has_the_pending_order_first_and_what_became_of_it_later(
     rows = rows_of(outcome, Order)
     assert [row.status for row in rows if row.id == pending] == [PENDING_NEW, NEW]
     assert [row.status for row in rows if row.id == working][-1] is FILLED
-    assert [row.id for row in rows][0] == pending
+    assert rows[0].id == pending
 
 
 def test_a_list_is_done_when_its_last_order_is(venue: Venue, alice: int, bob: int) -> None:

@@ -6,56 +6,37 @@ import subprocess
 import sys
 from collections import deque
 
+from crowd import Crowd
 from invariants import check_invariants
-from venue import MARKET, SYMBOL, UNIT, Venue, live_rows
+from msgspec.structs import replace
+from venue import MARKET, Venue, live_rows, started_from_rows
 
 from exchange.engine.matching_engine import MatchingEngine
 from exchange.engine.replica import Replica
 from exchange.services.commands import (
+    ADDS_EXPOSURE,
     AnyCommand,
-    CancelOrder,
-    PlaceOrder,
     Undecodable,
     decode_commands,
 )
 from exchange.services.markets import default_markets
-from exchange.services.messages import (
-    Outcome,
-    Trade,
-    Transfer,
-    decode_frame,
-    encode,
-)
-from exchange.services.orders import OrderType, Side, TimeInForce
+from exchange.services.messages import Repeated, decode_frame, encode
+
+OTHER = replace(MARKET, symbol="BNBUSDC", base="BNB")
 
 
 def busy_venue(steps: int, seed: int = 1) -> Venue:
-    """A venue after many random commands of several accounts."""
+    """A venue after many random commands of every kind, some of them signed."""
     chance = random.Random(seed)
-    venue = Venue()
-    accounts = [venue.account(f"account-{one}", SOL=500, USDC=50_000) for one in range(5)]
+    venue = Venue(MARKET, OTHER)
+    accounts = [venue.account(f"account-{one}", SOL=500, USDC=50_000, BNB=5) for one in range(5)]
+    crowd = Crowd(venue.engine, accounts, [MARKET.symbol, OTHER.symbol])
     for step in range(steps):
-        account = chance.choice(accounts)
-        if chance.random() < 0.3:
-            target = f"id-{chance.randrange(step + 1)}"
-            venue.do(CancelOrder(uid=step, account=account, symbol=SYMBOL, client_order_id=target))
-            continue
-        is_market = chance.random() < 0.15
-        venue.do(
-            PlaceOrder(
-                uid=step,
-                account=account,
-                symbol=SYMBOL,
-                side=chance.choice(list(Side)),
-                type=OrderType.MARKET if is_market else OrderType.LIMIT,
-                time_in_force=chance.choice(list(TimeInForce)),
-                price=0 if is_market else chance.randrange(9_900, 10_100) * UNIT // 100,
-                quantity=chance.randrange(50, 3_000) * UNIT // 1000,
-                client_order_id=f"id-{step}",
-                request=step.to_bytes(16),
-                deadline=venue.now + 5_000_000,
-            )
-        )
+        command = crowd.command(chance)
+        if isinstance(command, ADDS_EXPOSURE):
+            request = step.to_bytes(16)
+            command = replace(command, request=request, deadline=venue.now + 5_000_000)
+        venue.do(command)
     return venue
 
 
@@ -120,31 +101,33 @@ def test_a_follower_of_outcomes_is_in_the_same_state_as_their_maker() -> None:
 
 
 def test_a_state_loaded_from_rows_continues_exactly_at_any_cut() -> None:
-    venue = busy_venue(900)
+    venue = busy_venue(1_200)
     # Times as they were: a command is applied in the microsecond of its outcome.
     timed = list(zip(venue.commands, venue.outcomes, strict=True))
-    for cut in range(50, len(timed), 97):
-        original = MatchingEngine()
-        for command, outcome in timed[:cut]:
-            original.apply(outcome.number, command, outcome.time)
-        loaded = _loaded_from_rows(original, [outcome for _, outcome in timed[:cut]])
-        check_invariants(loaded)
-        for command, outcome in timed[cut : cut + 60]:
-            assert loaded.apply(outcome.number, command, outcome.time) == outcome
+    original = MatchingEngine()
+    for cut, (command, outcome) in enumerate(timed):
+        if cut % 50 == 49:
+            loaded = started_from_rows(original, venue.outcomes[:cut])
+            check_invariants(loaded)
+            for later, expected in timed[cut : cut + 60]:
+                assert loaded.apply(expected.number, later, expected.time) == expected
+        original.apply(outcome.number, command, outcome.time)
 
 
-def _loaded_from_rows(original: MatchingEngine, outcomes: list[Outcome]) -> MatchingEngine:
-    """What a start makes of the live rows and of the past that still decides."""
-    loaded = MatchingEngine()
-    for row in live_rows(original):
-        loaded.restore(row)
-    for outcome in outcomes:
-        for row in outcome.rows:
-            if isinstance(row, (Trade, Transfer)):
-                loaded.restore(row)
-        if outcome.request is not None:
-            loaded.requests.remember(outcome.request, outcome.number, outcome.deadline)
-    return loaded
+def test_a_signed_request_that_is_repeated_changes_nothing_whatever_it_asks_for() -> None:
+    venue = busy_venue(300)
+    before = live_rows(venue.engine)
+    signed = [
+        (command, outcome)
+        for command, outcome in zip(venue.commands, venue.outcomes, strict=True)
+        if command.request is not None and not isinstance(outcome.result, Repeated)
+    ]
+
+    for command, outcome in signed:
+        assert venue.do(command).result == Repeated(number=outcome.number)
+
+    assert {type(command) for command, _ in signed} == set(ADDS_EXPOSURE)
+    assert live_rows(venue.engine) == before
 
 
 def test_frames_are_bounded() -> None:
@@ -159,6 +142,6 @@ def test_frames_are_bounded() -> None:
     assert max(size for _, size in sizes) < 512 * 1024
 
 
-def test_the_market_of_these_tests_is_the_default_one() -> None:
-    (market,) = (one for one in default_markets()[1] if one.symbol == SYMBOL)
-    assert market == MARKET
+def test_the_market_of_these_tests_is_the_default_one_without_its_rules() -> None:
+    (market,) = (one for one in default_markets()[1] if one.symbol == MARKET.symbol)
+    assert replace(market, rules=MARKET.rules) == MARKET

@@ -1,7 +1,6 @@
 """Orders that wait for a price: when they are set off, in which order, and what they pay with."""
 
 import pytest
-from msgspec.structs import replace
 from venue import (
     MARKET,
     UNIT,
@@ -16,7 +15,8 @@ from venue import (
     trades,
 )
 
-from exchange.services.messages import Level, Reason
+from exchange.services.commands import NewOrder
+from exchange.services.messages import Level, Order, Reason
 from exchange.services.orders import ExpiryReason, OrderStatus, OrderType, Side, TimeInForce
 
 BUY, SELL = Side.BUY, Side.SELL
@@ -402,12 +402,9 @@ def test_the_client_order_id_of_a_waiting_stop_is_taken(venue: Venue, alice: int
     ],
 )
 def test_an_order_whose_parts_do_not_fit_is_refused(
-    venue: Venue, alice: int, order: object
+    venue: Venue, alice: int, order: NewOrder
 ) -> None:
-    venue.order(alice, SELL, 1, 120)
-    command = replace(venue.commands[-1], order=replace(order, client_order_id="x"))
-
-    assert reason(venue.do(command)) is Reason.INVALID
+    assert reason(venue.place(alice, order)) is Reason.INVALID
 
 
 def test_a_stop_price_must_be_on_the_grid(venue: Venue, alice: int) -> None:
@@ -419,8 +416,7 @@ def test_a_stop_price_must_be_on_the_grid(venue: Venue, alice: int) -> None:
 def _set_off(venue: Venue, number: int) -> list[int]:
     """Orders that an outcome lets rest, in the order in which they began to."""
     (outcome,) = (one for one in venue.outcomes if one.number == number)
-    ids = {row.id for row in outcome.rows if getattr(row, "special", None) is not None}
-    found = [venue.state(order_id) for order_id in ids]
+    found = [venue.state(order_id) for order_id in {row.id for row in rows_of(outcome, Order)}]
     return [
         one.id
         for one in sorted(found, key=lambda one: one.queue)

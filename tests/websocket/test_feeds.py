@@ -2,34 +2,46 @@
 
 import json
 import random
-from collections.abc import Container
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from made_outcomes import BTCUSDT, START, UNIT, MadeMarket, frame, level, outcome, views
 
+from exchange.services.candles import SECOND
 from exchange.services.messages import Counters
 from exchange.services.orders import Side
+from exchange.websocket.events import Event, Form
 from exchange.websocket.feeds import Feeds
-from exchange.websocket.streams import Event, Form, Speed, Stream, parse_stream
+from exchange.websocket.streams import (
+    DEPTH_SPEEDS,
+    Kind,
+    Speed,
+    Stream,
+    market_streams,
+    parse_stream,
+)
 
 BUY, SELL = Side.BUY, Side.SELL
 
 
-class Everything:
-    """What is wanted where everyone listens to everything."""
-
-    def __contains__(self, name: object) -> bool:
-        return True
-
-
-EVERYTHING = Everything()
+@pytest.fixture
+def unheard() -> Feeds:
+    """Nobody listens yet."""
+    return Feeds(views(BTCUSDT), START)
 
 
 @pytest.fixture
-def feeds() -> Feeds:
-    return Feeds(views(BTCUSDT))
+def feeds(unheard: Feeds) -> Feeds:
+    """Somebody listens to everything at once and to all depths."""
+    want_depths(unheard)
+    return unheard
+
+
+def want_depths(feeds: Feeds) -> None:
+    for one in market_streams("BTCUSDT"):
+        if one.speed is None or one.kind in (Kind.DEPTH, Kind.PARTIAL_DEPTH):
+            feeds.want(one, START)
 
 
 @pytest.fixture
@@ -40,13 +52,13 @@ def market() -> MadeMarket:
 def told(events: list[Event]) -> dict[str, Any]:
     """The payloads by the first name of their stream."""
     return {
-        event.stream.names[0]: json.loads(event.text(event.stream.names[0], Form()))
-        for event in events
+        stream.names[0]: json.loads(message.text(stream.names[0], Form()))
+        for stream, message in events
     }
 
 
-def tick(feeds: Feeds, speed: Speed, wanted: Container[str] = EVERYTHING) -> dict[str, Any]:
-    return told(feeds.tick(speed, START, wanted))
+def tick(feeds: Feeds, speed: Speed) -> dict[str, Any]:
+    return told(feeds.tick([speed], START))
 
 
 def stream(name: str) -> Stream:
@@ -55,14 +67,14 @@ def stream(name: str) -> Stream:
     return found
 
 
-@pytest.mark.parametrize("speed", list(Speed))
+@pytest.mark.parametrize("speed", DEPTH_SPEEDS)
 @pytest.mark.parametrize("seed", range(5))
 def test_a_book_kept_by_the_published_recipe_is_the_book(
-    feeds: Feeds, market: MadeMarket, speed: Speed, seed: int
+    unheard: Feeds, market: MadeMarket, speed: Speed, seed: int
 ) -> None:
-    chance = random.Random(seed)
+    chance, feeds = random.Random(seed), unheard
     view = feeds.views.markets["BTCUSDT"]
-    name = stream(f"btcusdt@depth@{speed}ms").names[0]
+    depth = stream(f"btcusdt@depth@{speed}ms")
     subscribed, fetched = chance.randrange(20, 60), chance.randrange(60, 90)
     events: list[dict[str, Any]] = []
     snapshot: tuple[int, list[tuple[int, int]], list[tuple[int, int]]] | None = None
@@ -74,14 +86,14 @@ def test_a_book_kept_by_the_published_recipe_is_the_book(
             book = view.bids if side is BUY else view.asks
             changed = book.get(price, 0) != quantity
             changes = [(side, price, quantity)] if changed else []
-            feeds.apply(market.frame(*changes), START, EVERYTHING)
+            feeds.apply(market.frame(*changes), START)
         if step == fetched:
             snapshot = view.depth(1_000)
         if step % 4 == 3:
-            wanted = {name} if step > subscribed else set[str]()
-            if name in (said := tick(feeds, speed, wanted)):
-                events.append(said[name])
-    events += tick(feeds, speed, {name}).values()
+            events += tick(feeds, speed).values()
+        if step == subscribed:
+            feeds.want(depth, START)
+    events += tick(feeds, speed).values()
 
     assert snapshot is not None
     assert client_book(events, snapshot) == view.depth(1_000)
@@ -112,9 +124,9 @@ def client_book(
 
 
 def test_a_tick_without_a_change_says_nothing(feeds: Feeds, market: MadeMarket) -> None:
-    feeds.apply(market.frame((BUY, UNIT, UNIT)), START, EVERYTHING)
+    feeds.apply(market.frame((BUY, UNIT, UNIT)), START)
     assert tick(feeds, Speed.FAST)
-    feeds.apply(market.frame(), START, EVERYTHING)
+    feeds.apply(market.frame(), START)
 
     assert tick(feeds, Speed.FAST) == {}
     assert "btcusdt@depth" in tick(feeds, Speed.SLOW)
@@ -123,7 +135,7 @@ def test_a_tick_without_a_change_says_nothing(feeds: Feeds, market: MadeMarket) 
 
 def test_an_interval_tells_the_last_state_of_each_level(feeds: Feeds, market: MadeMarket) -> None:
     for quantity in (5, 6, 0):
-        feeds.apply(market.frame((SELL, UNIT, quantity)), START, EVERYTHING)
+        feeds.apply(market.frame((SELL, UNIT, quantity)), START)
 
     event = tick(feeds, Speed.FAST)["btcusdt@depth@100ms"]
 
@@ -131,26 +143,54 @@ def test_an_interval_tells_the_last_state_of_each_level(feeds: Feeds, market: Ma
     assert (event["b"], event["a"]) == ([], [["1.00000000", "0.00000000"]])
 
 
-def test_trades_are_told_one_by_one_at_once(feeds: Feeds, market: MadeMarket) -> None:
-    events = feeds.apply(market.frame(trades=((5, 1), (6, 2))), START, {"btcusdt@trade"})
+def test_trades_are_told_one_by_one_at_once(unheard: Feeds, market: MadeMarket) -> None:
+    unheard.want(stream("btcusdt@trade"), START)
 
-    texts = [json.loads(event.text("btcusdt@trade", Form())) for event in events]
+    events = unheard.apply(market.frame(trades=((5, 1), (6, 2))), START)
+
+    texts = [json.loads(message.text("", Form())) for _, message in events]
     assert [(text["t"], text["p"]) for text in texts] == [(1, "0.00000005"), (2, "0.00000006")]
 
 
-def test_what_nobody_wants_is_not_written(feeds: Feeds, market: MadeMarket) -> None:
+def test_trades_of_one_taker_at_one_price_are_told_as_one(
+    unheard: Feeds, market: MadeMarket
+) -> None:
+    unheard.want(stream("btcusdt@aggTrade"), START)
+
+    events = unheard.apply(market.frame(trades=((5, 1), (5, 2), (6, 2))), START)
+    events += unheard.apply(market.frame(trades=((6, 4),)), START)
+
+    texts = [json.loads(message.text("", Form())) for _, message in events]
+    assert [(one["a"], one["f"], one["l"], one["p"], one["q"]) for one in texts] == [
+        (1, 1, 2, "0.00000005", "0.00000003"),
+        (3, 3, 3, "0.00000006", "0.00000002"),
+        (4, 4, 4, "0.00000006", "0.00000004"),
+    ]
+
+
+def test_what_nobody_wants_is_not_written(unheard: Feeds, market: MadeMarket) -> None:
     made = market.frame((BUY, UNIT, UNIT), trades=((5, 1),))
 
-    assert feeds.apply(made, START, set()) == []
-    assert feeds.book_tickers(set()) == []
-    assert feeds.tick(Speed.FAST, START, set()) == []
+    assert unheard.apply(made, START) == []
+    assert unheard.book_tickers() == []
+    assert unheard.tick(list(Speed), START + 10 * SECOND) == []
+
+
+def test_what_nobody_wants_any_more_is_not_written(feeds: Feeds, market: MadeMarket) -> None:
+    for one in market_streams("BTCUSDT"):
+        feeds.want(one, START)
+        feeds.unwant(one)
+
+    assert feeds.apply(market.frame((BUY, UNIT, UNIT), trades=((5, 1),)), START) == []
+    assert feeds.book_tickers() == []
+    assert feeds.tick(list(Speed), START + 10 * SECOND) == []
 
 
 def test_best_prices_are_told_when_they_changed(feeds: Feeds, market: MadeMarket) -> None:
     def after(*levels: tuple[Side, int, int]) -> dict[str, Any]:
         for one in levels:
-            feeds.apply(market.frame(one), START, EVERYTHING)
-        return told(feeds.book_tickers(EVERYTHING))
+            feeds.apply(market.frame(one), START)
+        return told(feeds.book_tickers())
 
     first = after((BUY, 5, 1), (BUY, 6, 2), (SELL, 8, 3))["btcusdt@bookTicker"]
 
@@ -165,7 +205,7 @@ def test_best_prices_are_told_when_they_changed(feeds: Feeds, market: MadeMarket
 def test_partial_depth_is_told_when_its_levels_changed(feeds: Feeds, market: MadeMarket) -> None:
     def after(*levels: tuple[Side, int, int]) -> set[str]:
         for one in levels:
-            feeds.apply(market.frame(one), START, EVERYTHING)
+            feeds.apply(market.frame(one), START)
         return set(tick(feeds, Speed.FAST)) - {"btcusdt@depth@100ms"}
 
     fast = {f"btcusdt@depth{levels}@100ms" for levels in (5, 10, 20)}
@@ -177,27 +217,39 @@ def test_partial_depth_is_told_when_its_levels_changed(feeds: Feeds, market: Mad
     assert after() == set()
 
 
-def test_a_new_listener_is_told_the_partial_depth_and_nothing_else(
-    feeds: Feeds, market: MadeMarket
+def test_a_new_listener_is_told_a_state_at_once_and_of_what_happens_only_what_will(
+    unheard: Feeds, market: MadeMarket
 ) -> None:
-    feeds.apply(market.frame((BUY, 5, 1)), START, set())
+    unheard.apply(market.frame((BUY, 5, 1), trades=((5, 1),)), START)
+    silent = {"trade", "aggTrade", "bookTicker", "depth", "depth@100ms"}
 
-    assert feeds.start(stream("btcusdt@depth")) is None
-    assert feeds.start(stream("btcusdt@trade")) is None
-    event = feeds.start(stream("btcusdt@depth5"))
+    for one in market_streams("BTCUSDT"):
+        unheard.want(one, START)
+        event = unheard.start(one, START)
+        assert (event is None) == (one.names[0].partition("@")[2] in silent), one.names
 
+    event = unheard.start(stream("btcusdt@depth5"), START)
     assert event is not None
     assert told([event])["btcusdt@depth5"]["lastUpdateId"] == 1
-    # The same is not said twice to those who heard it.
-    assert tick(feeds, Speed.SLOW, {"btcusdt@depth5"}) == {}
+
+
+def test_what_a_listener_was_told_at_once_is_not_told_again(
+    unheard: Feeds, market: MadeMarket
+) -> None:
+    unheard.apply(market.frame((BUY, 5, 1), trades=((5, 1),)), START)
+    unheard.tick(list(Speed), START)
+    for one in market_streams("BTCUSDT"):
+        unheard.want(one, START)
+
+    assert unheard.tick(list(Speed), START) == []
 
 
 def test_a_generation_begins_with_clean_intervals(feeds: Feeds, market: MadeMarket) -> None:
-    feeds.apply(market.frame((BUY, 5, 1)), START, EVERYTHING)
+    feeds.apply(market.frame((BUY, 5, 1)), START)
     generation = feeds.generation
-    feeds.apply(market.opening(), START, EVERYTHING)
+    feeds.apply(market.opening(), START)
     assert feeds.generation == generation + 1
-    feeds.apply(market.frame((BUY, 6, 1)), START, EVERYTHING)
+    feeds.apply(market.frame((BUY, 6, 1)), START)
     assert feeds.generation == generation + 1
 
     event = tick(feeds, Speed.FAST)["btcusdt@depth@100ms"]
@@ -206,13 +258,15 @@ def test_a_generation_begins_with_clean_intervals(feeds: Feeds, market: MadeMark
 
 
 def test_a_market_can_be_added_while_running() -> None:
-    feeds = Feeds(views())
+    feeds = Feeds(views(), START)
     assert "BTCUSDT" not in feeds.symbols
 
-    feeds.apply(frame(0, outcome(1, BTCUSDT, Counters(symbol="BTCUSDT"))), START, EVERYTHING)
+    feeds.apply(frame(0, outcome(1, BTCUSDT, Counters(symbol="BTCUSDT"))), START)
+    for one in market_streams("BTCUSDT"):
+        feeds.want(one, START)
     made = outcome(2, level(BUY, 5, 1), Counters(symbol="BTCUSDT", update_id=1))
-    feeds.apply(frame(1, made), START, EVERYTHING)
+    feeds.apply(frame(1, made), START)
 
     assert "BTCUSDT" in feeds.symbols
-    assert set(told(feeds.book_tickers(EVERYTHING))) == {"btcusdt@bookTicker"}
+    assert set(told(feeds.book_tickers())) == {"btcusdt@bookTicker"}
     assert tick(feeds, Speed.FAST)["btcusdt@depth@100ms"]["U"] == 1

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 
-import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi_swagger import patch_fastapi
@@ -12,9 +11,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exchange.backend import errors
 from exchange.backend.endpoints import Endpoint
+from exchange.backend.request_limits import RequestLimits
 from exchange.backend.responder import Responder
 from exchange.backend.routes import (
     account,
+    candles,
     market,
     order_changes,
     order_list_history,
@@ -23,13 +24,15 @@ from exchange.backend.routes import (
     refusals,
     rules,
     surroundings,
+    tickers,
     trades,
 )
 from exchange.backend.state import Current
-from exchange.backend.weights import Weights
 
 ENDPOINTS = (
     *market.ENDPOINTS,
+    *candles.ENDPOINTS,
+    *tickers.ENDPOINTS,
     *trades.ENDPOINTS,
     *orders.ENDPOINTS,
     *order_changes.ENDPOINTS,
@@ -47,7 +50,7 @@ class Application:
     """Placing and cancelling go past FastAPI, which knows them for the documentation only."""
 
     def __init__(self, current: Current) -> None:
-        self._responder = Responder(current, Weights())
+        self._responder = Responder(current, RequestLimits(current.limits))
         self._hot = {
             (endpoint.method, endpoint.path): endpoint
             for endpoint in ENDPOINTS
@@ -85,7 +88,7 @@ def _documented(responder: Responder) -> FastAPI:
             response_class=JSONResponse,
             openapi_extra=endpoint.documentation(),
         )
-    app.add_exception_handler(HTTPException, _refuse_path)
+    app.add_exception_handler(HTTPException, _refusal(responder))
     patch_fastapi(app, redirect_from_root_to_docs=True)
     return app
 
@@ -109,12 +112,27 @@ class _Passed(Response):
         await self._responder.serve(self._endpoint, scope, receive, send)
 
 
-async def _refuse_path(_request: Request, refusal: Exception) -> Response:
-    assert isinstance(refusal, HTTPException)
-    fault = errors.NO_SUCH_METHOD if refusal.status_code == 405 else errors.NO_SUCH_PATH
-    return Response(
-        msgspec.json.encode({"code": fault.code, "msg": fault.message}),
-        status_code=fault.status,
-        headers=dict(refusal.headers or {}),
-        media_type="application/json;charset=UTF-8",
-    )
+def _refusal(
+    responder: Responder,
+) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def refuse(_request: Request, refusal: Exception) -> Response:
+        assert isinstance(refusal, HTTPException)
+        return _Refused(refusal, responder)
+
+    return refuse
+
+
+class _Refused(Response):
+    """The answer where there is no such path, or no such method on it."""
+
+    def __init__(self, refusal: HTTPException, responder: Responder) -> None:
+        super().__init__()
+        self._refusal = refusal
+        self._responder = responder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        is_method = self._refusal.status_code == errors.NO_SUCH_METHOD.status
+        fault = errors.NO_SUCH_METHOD if is_method else errors.NO_SUCH_PATH
+        more = (self._refusal.headers or {}).items()
+        headers = [(name.lower().encode(), value.encode()) for name, value in more]
+        await self._responder.refuse(fault, headers, scope, send)

@@ -1,5 +1,6 @@
 """Who sent a signed request, and whether it is still in time."""
 
+import os
 import re
 
 import msgspec
@@ -19,11 +20,16 @@ _api_key = re.compile(r"[A-Za-z0-9]{64}", re.ASCII).fullmatch
 
 
 class Signed(msgspec.Struct, frozen=True):
-    """A request whose signature is right: by which key, its name, and until when it is valid."""
+    """A request that is known to come from a key's owner, and until when it is valid.
+
+    `request` names a signed request, and is None where a session vouches for its sender; `seed`
+    is what ids are made up from.
+    """
 
     key: KnownKey
-    request: bytes
+    request: bytes | None
     deadline: int
+    seed: bytes
 
 
 def authenticate(sent: Sent, api_key: str, directory: Directory, now: int) -> Signed:
@@ -33,24 +39,51 @@ def authenticate(sent: Sent, api_key: str, directory: Directory, now: int) -> Si
     """
     if _api_key(api_key) is None:
         errors.KEY_FORMAT.refuse()
-    timestamp_text = sent.values.pop(TIMESTAMP.name, "")
-    window_text = sent.values.pop(RECEIVE_WINDOW.name, None)
-    if not timestamp_text:
-        raise errors.mandatory(TIMESTAMP.name)
+    timestamp_text, window_text = _take_times(sent)
     if not sent.signature:
         raise errors.mandatory("signature")
-    timestamp = TIMESTAMP.read(TIMESTAMP.name, timestamp_text)
-    window = RECEIVE_WINDOW_DEFAULT_US
-    if window_text is not None:
-        window = RECEIVE_WINDOW.read(RECEIVE_WINDOW.name, window_text)
+    timestamp, window = _read_times(timestamp_text, window_text)
     key = directory.keys.get(api_key)
     if key is None:
         errors.KEY_REJECTED.refuse()
     signature = key.verifier.verify(sent.payload, sent.signature)
+    if signature is None and sent.encoded is not None:
+        signature = key.verifier.verify(sent.encoded, sent.signature)
     if signature is None:
         errors.SIGNATURE.refuse()
+    _check_times(timestamp, window, now)
+    request = request_hash(api_key, signature)
+    return Signed(key, request, timestamp + window, request)
+
+
+def vouch(sent: Sent, key: KnownKey, now: int) -> Signed:
+    """A request without a signature, from a connection that has logged on with this key.
+
+    It is never the repeat of another one: its sender knows what it has sent over a connection.
+    """
+    timestamp, window = _read_times(*_take_times(sent))
+    _check_times(timestamp, window, now)
+    return Signed(key, None, timestamp + window, os.urandom(16))
+
+
+def _take_times(sent: Sent) -> tuple[str, str | None]:
+    """Raises the error for a missing timestamp."""
+    timestamp_text = sent.values.pop(TIMESTAMP.name, "")
+    window_text = sent.values.pop(RECEIVE_WINDOW.name, None)
+    if not timestamp_text:
+        raise errors.mandatory(TIMESTAMP.name)
+    return timestamp_text, window_text
+
+
+def _read_times(timestamp_text: str, window_text: str | None) -> tuple[int, int]:
+    timestamp = TIMESTAMP.read(TIMESTAMP.name, timestamp_text)
+    if window_text is None:
+        return timestamp, RECEIVE_WINDOW_DEFAULT_US
+    return timestamp, RECEIVE_WINDOW.read(RECEIVE_WINDOW.name, window_text)
+
+
+def _check_times(timestamp: int, window: int, now: int) -> None:
     if timestamp >= now + AHEAD_US_MAX:
         errors.AHEAD_OF_TIME.refuse()
     if now - timestamp > window:
         errors.OUTSIDE_WINDOW.refuse()
-    return Signed(key, request_hash(api_key, signature), timestamp + window)

@@ -69,21 +69,31 @@ class Endpoint:
         handler: Handler,
         *,
         summary: str,
+        socket_method: str = "",
         parameters: tuple[Parameter[Any], ...] = (),
         security: Security = Security.NONE,
         weight: int | Callable[[Values], int] = 1,
         own_statuses: tuple[int, ...] = (),
+        is_free: bool = False,
+        places_orders: bool = False,
     ) -> None:
-        """`own_statuses` are those of its errors that no other endpoint has."""
+        """`own_statuses` are those of its errors that no other endpoint has.
+
+        A free one costs its weight only when it fails. One that places orders tells how many of
+        its account's are not filled.
+        """
         self.method = method
         self.path = path
         self.name = f"{method} {path}"
+        self.socket_method = socket_method
         self.handler = handler
         self.summary = summary
         self.table = Table(parameters)
         self.security = security
         self._weight = weight
         self._own_statuses = own_statuses
+        self.is_free = is_free
+        self.places_orders = places_orders
 
     @property
     def is_signed(self) -> bool:
@@ -103,7 +113,7 @@ class Endpoint:
         }
 
     def responses(self) -> dict[int | str, dict[str, Any]]:
-        statuses = [400, 429, 503, *self._own_statuses]
+        statuses = [400, 414, 418, 429, 503, *self._own_statuses]
         if self.is_signed:
             statuses += [401]
         if self.method != "GET":
@@ -140,7 +150,9 @@ _STATUSES = {
     408: "The body did not arrive in time.",
     409: "One half of the request was executed and the other was not; `data` tells both.",
     413: "The body is too large.",
-    429: "Too much request weight was used; wait as long as Retry-After says.",
+    414: "The query is too long.",
+    418: "The address is banned: it went on after 429. Retry-After says how long.",
+    429: "Too many requests, too much weight, or too many orders; wait as long as Retry-After says.",
     503: "Not executed, and will not be: try again.",
     504: "Unknown: the request may or may not have been executed. Ask by client order id.",
 }

@@ -134,6 +134,7 @@ INVALID_QUOTE_QUANTITY = Fault(-1013, "Invalid quote order quantity.")
 ORDER_COMBINATION = Fault(-1014, "Unsupported order combination.")
 STRATEGY_TYPE = Fault(-1134, "`strategyType` was less than 1000000.")
 NO_SUCH_ORDER = Fault(-2013, "Order does not exist.")
+NO_REFERENCE_PRICE = Fault(-2043, "This symbol doesn't have a reference price.")
 NO_SUCH_LIST = Fault(-2018, "Order list does not exist.")
 
 # --- Legs of an OCO ---
@@ -148,6 +149,7 @@ BUY_TAKE_PROFIT_BELOW = Fault(-1198, "A take profit order in a buy OCO must be b
 SELL_TAKE_PROFIT_ABOVE = Fault(-1199, "A take profit order in a sell OCO must be above.")
 
 
+TOO_MANY, BANNED = 429, 418
 PARTLY_FAILED = 409
 """The HTTP status of a request of which one half was executed."""
 
@@ -219,6 +221,12 @@ def mandatory(name: str) -> ApiError:
     )
 
 
+def too_many_values(name: str, most: int) -> ApiError:
+    return ApiError(
+        -1101, f"Too many values sent for parameter '{name}', maximum allowed up to {most}."
+    )
+
+
 def one_of_mandatory(first: str, second: str) -> ApiError:
     return ApiError(-1102, f"Param '{first}' or '{second}' must be sent, but both were empty/null!")
 
@@ -268,7 +276,32 @@ def too_much_weight(limit: int, retry_after_s: int) -> ApiError:
         -1003,
         f"Too much request weight used; current limit is {limit} request weight per 1 MINUTE."
         " Please use WebSocket Streams for live updates to avoid polling the API.",
-        status=429,
+        status=TOO_MANY,
+        retry_after_s=retry_after_s,
+    )
+
+
+def too_many_requests(retry_after_s: int) -> ApiError:
+    return ApiError(
+        -1003, "Too many requests queued.", status=TOO_MANY, retry_after_s=retry_after_s
+    )
+
+
+def banned(until_ms: int, retry_after_s: int) -> ApiError:
+    return ApiError(
+        -1003,
+        f"Way too much request weight used; IP banned until {until_ms}."
+        " Please use WebSocket Streams for live updates to avoid bans.",
+        status=BANNED,
+        retry_after_s=retry_after_s,
+    )
+
+
+def too_many_orders(limit: int, window: str, retry_after_s: int) -> ApiError:
+    return ApiError(
+        -1015,
+        f"Too many new orders; current limit is {limit} orders per {window}.",
+        status=TOO_MANY,
         retry_after_s=retry_after_s,
     )
 
@@ -298,13 +331,14 @@ _UNEXPLAINED = {
 }
 
 
-def replace_failure(data: Mapping[str, Any], *, partly: bool) -> ApiError:
+def replace_failure(
+    data: Mapping[str, Any], *, partly: bool, status: int | None = None
+) -> ApiError:
     """A cancel-replace of which one half failed, or both."""
     if partly:
-        return ApiError(
-            -2021, "Order cancel-replace partially failed.", status=PARTLY_FAILED, data=data
-        )
-    return ApiError(-2022, "Order cancel-replace failed.", data=data)
+        text = "Order cancel-replace partially failed."
+        return ApiError(-2021, text, status=status or PARTLY_FAILED, data=data)
+    return ApiError(-2022, "Order cancel-replace failed.", status=status or 400, data=data)
 
 
 def not_executed(reason: str) -> ApiError:

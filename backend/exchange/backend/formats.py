@@ -114,6 +114,17 @@ def full_ticker(market: Market, ticker: Ticker, unit: TimeUnit) -> Json:
     }
 
 
+def window_ticker(market: Market, ticker: Ticker, unit: TimeUnit) -> Json:
+    """Without what belongs to this moment, or to the time before the window."""
+    return {
+        "symbol": market.symbol,
+        "priceChange": price(market, ticker.price_change),
+        "priceChangePercent": format_amount(ticker.price_change_percent, 3),
+        "weightedAvgPrice": price(market, ticker.weighted_average_price),
+        **mini_ticker(market, ticker, unit),
+    }
+
+
 def mini_ticker(market: Market, ticker: Ticker, unit: TimeUnit) -> Json:
     return {
         "symbol": market.symbol,

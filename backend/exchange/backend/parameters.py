@@ -27,11 +27,15 @@ _LIST_ITEMS_MAX = 1_000
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """A request as it came: its parameters by name, its signature, and the text that was signed."""
+    """A request as it came: its parameters by name, its signature, and the text that was signed.
+
+    `encoded` is the same text in the other form that clients sign, if there is one.
+    """
 
     values: dict[str, str]
     signature: str | None
     payload: bytes
+    encoded: bytes | None = None
 
 
 def parse(query: bytes, body: bytes) -> Sent:

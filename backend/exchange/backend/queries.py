@@ -7,7 +7,7 @@ import asyncpg
 import msgspec
 
 from exchange.postgres_db.tables import OPEN, OPEN_LIST, STORED_IN, columns
-from exchange.services.candles import MINUTE, Candle, Interval, stored_interval
+from exchange.services.candles import HOUR, MINUTE, Candle, Interval, stored_interval
 from exchange.services.messages import (
     Amendment,
     Balance,
@@ -327,6 +327,26 @@ async def select_candles(
     ]
 
 
+async def select_traded(
+    connection: asyncpg.Connection, symbols: Collection[str], start: int
+) -> dict[str, Candle]:
+    """All that was traded from the whole minute `start` on, by symbol, where there was anything.
+
+    Hours that began later are not read by their minutes, of which a week has ten thousand.
+    """
+    hour = start + -start % HOUR
+    records = await connection.fetch(_TRADED, list(symbols), start, hour)
+    return {
+        record["symbol"]: Candle(
+            symbol=record["symbol"],
+            interval=Interval.MINUTE_1,
+            open_time=start,
+            **{name: record[name] for name in _CANDLE_VALUES},
+        )
+        for record in records
+    }
+
+
 async def select_close_before(
     connection: asyncpg.Connection, symbol: str, interval: Interval, offset: int, time: int
 ) -> int:
@@ -375,24 +395,33 @@ _CANDLE_VALUES = [
 ]
 
 # Clocks may step back, trade ids do not: they decide which price opens and which closes.
-_CANDLES = """
-    SELECT
-        width_bucket(open_time, $3::bigint[]) AS bucket,
-        (array_agg(open ORDER BY first_trade_id))[1] AS open,
-        max(high) AS high,
-        min(low) AS low,
-        (array_agg(close ORDER BY last_trade_id DESC))[1] AS close,
-        sum(volume) AS volume,
-        sum(quote_volume) AS quote_volume,
-        sum(trades) AS trades,
-        sum(taker_base) AS taker_base,
-        sum(taker_quote) AS taker_quote,
-        min(first_trade_id) AS first_trade_id,
-        max(last_trade_id) AS last_trade_id
+_ADDED_UP = """
+    (array_agg(open ORDER BY first_trade_id))[1] AS open,
+    max(high) AS high,
+    min(low) AS low,
+    (array_agg(close ORDER BY last_trade_id DESC))[1] AS close,
+    sum(volume) AS volume,
+    sum(quote_volume) AS quote_volume,
+    sum(trades) AS trades,
+    sum(taker_base) AS taker_base,
+    sum(taker_quote) AS taker_quote,
+    min(first_trade_id) AS first_trade_id,
+    max(last_trade_id) AS last_trade_id
+"""
+_CANDLES = f"""
+    SELECT width_bucket(open_time, $3::bigint[]) AS bucket, {_ADDED_UP}
     FROM candles
     WHERE symbol = $1 AND interval = $2 AND open_time >= ($3::bigint[])[1] AND open_time <= $4
     GROUP BY bucket ORDER BY bucket
-"""
+"""  # noqa: S608, our own constants
+_TRADED = f"""
+    SELECT symbol, {_ADDED_UP}
+    FROM candles
+    WHERE symbol = ANY($1::text[])
+      AND (interval = '{Interval.MINUTE_1}' AND open_time >= $2 AND open_time < $3
+           OR interval = '{Interval.HOUR_1}' AND open_time >= $3)
+    GROUP BY symbol
+"""  # noqa: S608, our own constants
 _CLOSE_BEFORE = """
     SELECT close FROM candles WHERE symbol = $1 AND interval = $2 AND open_time < $3
     ORDER BY open_time DESC LIMIT 1

@@ -6,7 +6,7 @@ from exchange.backend import errors, order_formats, queries
 from exchange.backend.endpoints import Call
 from exchange.backend.errors import ApiError, Asked
 from exchange.backend.formats import Json
-from exchange.backend.submission import made_up_id
+from exchange.services import client_ids
 from exchange.services.markets import Market
 from exchange.services.messages import (
     Amendment,
@@ -68,11 +68,8 @@ class Report:
             self._call.unit,
         )
 
-    async def canceled(self, order_ids: tuple[int, ...], client_order_id: str | None) -> list[Json]:
-        """What was canceled: orders by themselves, and lists with what was open of them.
-
-        `client_order_id` is that of the cancel itself.
-        """
+    async def canceled(self, order_ids: tuple[int, ...]) -> list[Json]:
+        """What was canceled: orders by themselves, and lists with what was open of them."""
         orders = self._orders()
         groups: dict[tuple[int, int], list[Order]] = {}
         for order_id in order_ids:
@@ -80,7 +77,7 @@ class Report:
             groups.setdefault((list_id, 0 if list_id else order_id), []).append(orders[order_id])
         answers: list[Json] = []
         for (list_id, _), members in groups.items():
-            name = client_order_id or made_up_id(self._call, members[0].id)
+            name = client_ids.of_cancel(self._outcome, members[0].id)
             reports = [self._cancellation(order, name) for order in members]
             if list_id:
                 answers.append(await self._canceled_list(list_id, reports))

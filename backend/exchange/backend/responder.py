@@ -9,13 +9,13 @@ import msgspec
 import prometheus_client
 
 from exchange.backend import errors
-from exchange.backend.authentication import Signed, authenticate
-from exchange.backend.endpoints import Call, Endpoint, Security
-from exchange.backend.errors import ApiError
+from exchange.backend.admission import Visit, address_of
+from exchange.backend.endpoints import Call, Endpoint
+from exchange.backend.errors import ApiError, Fault
 from exchange.backend.formats import TimeUnit
 from exchange.backend.parameters import parse
+from exchange.backend.request_limits import RequestLimits
 from exchange.backend.state import Current
-from exchange.backend.weights import Weights
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -54,23 +54,25 @@ class ClientGone(Exception):
 class Responder:
     """Answers requests from whatever state there is at the moment."""
 
-    def __init__(self, current: Current, weights: Weights) -> None:
+    def __init__(self, current: Current, limits: RequestLimits) -> None:
         self._current = current
-        self._weights = weights
+        self._limits = limits
 
     async def serve(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. A fault of ours is answered with 500 and raised all the same."""
         began = time.perf_counter()
-        now = time.time_ns() // 1_000
+        visit = self._visit(scope)
         headers = [_JSON]
         status, body = 200, b""
         try:
             try:
-                call = await self._understand(endpoint, scope, receive, now, headers)
+                call = await _understand(visit, endpoint, scope, receive)
                 body = _encode(await endpoint.handler(call))
+                visit.succeed(endpoint, call)
+                headers += _order_headers(endpoint, call)
             except ApiError as error:
                 status, body = error.status, error.body()
-                _add_error_headers(error, headers)
+                headers += _error_headers(error)
             except ClientGone:
                 return
             except Exception:
@@ -78,54 +80,65 @@ class Responder:
                 raise
         finally:
             if body:
-                _count(endpoint, status, time.perf_counter() - began)
-                await _send(send, status, headers, body)
+                count_answer(endpoint.name, status, time.perf_counter() - began)
+                await _send(send, status, [*headers, _weight_header(visit)], body)
 
-    async def _understand(
-        self, endpoint: Endpoint, scope: Scope, receive: Receive, now: int, headers: Headers
-    ) -> Call:
-        """Raises ApiError for whatever is wrong with a request before anything is done for it."""
-        address = scope["client"][0] if scope["client"] else ""
-        # What is refused at the door costs as much as the cheapest request.
-        self._weigh(address, 1, now, headers)
-        query: bytes = scope["query_string"]
-        if len(query) > QUERY_BYTES_MAX:
-            errors.QUERY_TOO_LONG.refuse()
-        api_key, unit, has_body = _read_headers(scope)
-        body = await _read_body(receive) if has_body and endpoint.method != "GET" else b""
-        sent = parse(query, body)
-        signed: Signed | None = None
-        if endpoint.is_signed:
-            signed = authenticate(sent, api_key, self._current.state.directory, now)
-            if endpoint.security is Security.TRADE and not signed.key.can_trade:
-                errors.KEY_REJECTED.refuse()
-        values = endpoint.table.read(sent.values)
-        if (weight := endpoint.weigh(values)) > 1:
-            self._weigh(address, weight - 1, now, headers)
-        return Call(current=self._current, values=values, now=now, unit=unit, signed=signed)
+    async def refuse(self, fault: Fault, headers: Headers, scope: Scope, send: Send) -> None:
+        """Answer a request that no endpoint takes; it counts like any other."""
+        visit = self._visit(scope)
+        error = fault.error()
+        try:
+            visit.enter()
+        except ApiError as refusal:
+            error = refusal
+        headers = [_JSON, *headers, *_error_headers(error), _weight_header(visit)]
+        await _send(send, error.status, headers, error.body())
 
-    def _weigh(self, address: str, weight: int, now: int, headers: Headers) -> None:
-        """Count a request's weight, and refuse it when its address has used up its share."""
-        second = now // 1_000_000
-        used = self._weights.add(address, weight, second)
-        headers[1:] = [(b"x-mbx-used-weight-1m", str(used).encode())]
-        if used > self._weights.limit:
-            raise errors.too_much_weight(self._weights.limit, self._weights.seconds_left(second))
+    def _visit(self, scope: Scope) -> Visit:
+        return Visit(self._current, self._limits, address_of(scope), time.time_ns() // 1_000)
 
 
-def _count(endpoint: Endpoint, status: int, seconds: float) -> None:
-    _requests(endpoint, status).inc()
-    _answer_seconds(endpoint).observe(seconds)
+async def _understand(visit: Visit, endpoint: Endpoint, scope: Scope, receive: Receive) -> Call:
+    """Raises ApiError for whatever is wrong with a request before anything is done for it."""
+    # What is refused at the door costs as much as the cheapest request.
+    visit.enter()
+    query: bytes = scope["query_string"]
+    if len(query) > QUERY_BYTES_MAX:
+        errors.QUERY_TOO_LONG.refuse()
+    api_key, unit, has_body = _read_headers(scope)
+    body = await _read_body(receive) if has_body and endpoint.method != "GET" else b""
+    return visit.admit(endpoint, parse(query, body), api_key, unit)
+
+
+def _order_headers(endpoint: Endpoint, call: Call) -> Headers:
+    """How many of the account's orders nobody has filled yet, where an order was placed."""
+    if not endpoint.places_orders:
+        return []
+    short, long = call.state.order_limits.counts(call.account, call.now)
+    return [
+        (b"x-mbx-order-count-10s", str(short).encode()),
+        (b"x-mbx-order-count-1d", str(long).encode()),
+    ]
+
+
+def _weight_header(visit: Visit) -> tuple[bytes, bytes]:
+    return b"x-mbx-used-weight-1m", str(visit.used).encode()
+
+
+def count_answer(route: str, status: int, seconds: float) -> None:
+    """Note an answer in the metrics, by its endpoint's name."""
+    _requests(route, status).inc()
+    _answer_seconds(route).observe(seconds)
 
 
 @cache
-def _requests(endpoint: Endpoint, status: int) -> prometheus_client.Counter:
-    return REQUESTS.labels(endpoint.name, status)
+def _requests(route: str, status: int) -> prometheus_client.Counter:
+    return REQUESTS.labels(route, status)
 
 
 @cache
-def _answer_seconds(endpoint: Endpoint) -> prometheus_client.Histogram:
-    return ANSWER_SECONDS.labels(endpoint.name)
+def _answer_seconds(route: str) -> prometheus_client.Histogram:
+    return ANSWER_SECONDS.labels(route)
 
 
 def _read_headers(scope: Scope) -> tuple[str, TimeUnit, bool]:
@@ -157,12 +170,14 @@ async def _read_body(receive: Receive) -> bytes:
     return body
 
 
-def _add_error_headers(error: ApiError, headers: Headers) -> None:
+def _error_headers(error: ApiError) -> Headers:
+    headers = []
     if error.retry_after_s is not None:
         headers.append((b"retry-after", str(error.retry_after_s).encode()))
     if error.status == errors.BODY_TOO_LARGE.status:
         # The rest of the body is not wanted.
         headers.append((b"connection", b"close"))
+    return headers
 
 
 async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:

@@ -13,6 +13,7 @@ from exchange.backend.directory import Directory
 from exchange.backend.errors import ApiError
 from exchange.backend.gateway import Gateway, NotExecuted, OutcomeUnknown
 from exchange.backend.listeners import Listeners
+from exchange.backend.order_limits import OrderLimits
 from exchange.backend.state import Current, State
 from exchange.backend.vault import Vault
 from exchange.postgres_db.connection import pool
@@ -26,7 +27,9 @@ from exchange.services.commands import AddAsset, AddMarket
 from exchange.services.market_view import CANDLES_KEPT, RECENT_TRADES, MarketViews
 from exchange.services.markets import default_markets
 from exchange.services.messages import Outcome, Reason, Rejected
+from exchange.services.order_counts import OrderCounts
 from exchange.services.process import Health, until_stopped
+from exchange.services.rate_limits import API_LIMITS, LONG, SHORT, ApiLimits
 from exchange.services.settings import Settings
 
 NAME = "backend"
@@ -57,6 +60,7 @@ class Backend:
 
     async def _listen(self, settings: Settings, health: Health) -> Vault:
         if self._vault is None:
+            self._current = Current(API_LIMITS[settings.rate_limits])
             self._vault = Vault.open(settings.master_key_file)
             await self._listeners.open(
                 "SERVER_ADDR", settings.server_addr, Application(self._current)
@@ -83,10 +87,11 @@ class Backend:
                 async with open_snapshot(dsn, application_name=NAME) as snapshot:
                     position = snapshot.position.number
                     directory, views = await _load(snapshot, vault)
+                    limits = await _load_order_limits(snapshot, self._current.limits)
                 connections = await pool(dsn, application_name=NAME, size_max=POOL_SIZE_MAX)
                 try:
                     barrier = Barrier(outcomes, connections, position)
-                    state = _state(journal, outcomes, directory, views, barrier)
+                    state = _state(journal, outcomes, directory, views, barrier, limits)
                     await self._follow(settings, health, state, position)
                 finally:
                     connections.terminate()
@@ -117,13 +122,14 @@ def _state(
     directory: Directory,
     views: MarketViews,
     barrier: Barrier,
+    limits: OrderLimits,
 ) -> State:
     def pass_barrier(outcome: Outcome) -> None:
         barrier.views.advance(outcome.number)
 
     # Whoever waits at the barrier reads the views: they come first.
-    gateway = Gateway(journal, outcomes, [directory.apply, views.apply, pass_barrier])
-    return State(directory, views, gateway, barrier, outcomes)
+    gateway = Gateway(journal, outcomes, [directory.apply, views.apply, limits.apply, pass_barrier])
+    return State(directory, views, gateway, barrier, outcomes, limits)
 
 
 async def _load(snapshot: Snapshot, vault: Vault) -> tuple[Directory, MarketViews]:
@@ -138,6 +144,15 @@ async def _load(snapshot: Snapshot, vault: Vault) -> tuple[Directory, MarketView
         trades=await snapshot.recent_trades(RECENT_TRADES),
     )
     return Directory(vault, rows), views
+
+
+async def _load_order_limits(snapshot: Snapshot, limits: ApiLimits) -> OrderLimits:
+    counts = OrderCounts()
+    now = time.time_ns() // 1_000
+    for width in (SHORT, LONG):
+        start = now - now % width
+        counts.load(width, start, await snapshot.unfilled_orders(start))
+    return OrderLimits(limits, counts)
 
 
 async def _create_default_markets(state: State) -> None:

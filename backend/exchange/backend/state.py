@@ -6,8 +6,10 @@ from exchange.backend import errors
 from exchange.backend.barrier import Barrier
 from exchange.backend.directory import Directory
 from exchange.backend.gateway import Gateway
+from exchange.backend.order_limits import OrderLimits
 from exchange.redis.outcomes import Outcomes
 from exchange.services.market_view import MarketViews
+from exchange.services.rate_limits import API_LIMITS, ApiLimits
 
 
 class State(msgspec.Struct, frozen=True):
@@ -18,12 +20,14 @@ class State(msgspec.Struct, frozen=True):
     gateway: Gateway
     barrier: Barrier
     outcomes: Outcomes
+    order_limits: OrderLimits
 
 
 class Current:
     """The state of the moment; the listeners outlive it and answer 503 while there is none."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: ApiLimits = API_LIMITS["relaxed"]) -> None:
+        self.limits = limits
         self._state: State | None = None
 
     def set(self, state: State | None) -> None:

@@ -1,12 +1,11 @@
 """Commands of signed requests: who sends them, and how they come to their outcomes."""
 
-import base64
-import hashlib
 from typing import TypedDict
 
 from exchange.backend import errors
 from exchange.backend.endpoints import Call
 from exchange.backend.gateway import NotExecuted, OutcomeUnknown
+from exchange.services import client_ids
 from exchange.services.commands import AnyCommand
 from exchange.services.messages import Outcome, Repeated
 from exchange.services.process import WorldFailed
@@ -14,9 +13,10 @@ from exchange.services.process import WorldFailed
 
 async def submit(call: Call, command: AnyCommand) -> Outcome:
     """A command's outcome; of a repeated request the first one's. Raises ApiError."""
-    gateway = call.state.gateway
+    gateway, limits = call.state.gateway, call.state.order_limits
     try:
-        outcome = await gateway.submit(command)
+        with limits.placing(call.account, command, call.now):
+            outcome = await gateway.submit(command)
         if isinstance(outcome.result, Repeated):
             first = await gateway.find(outcome.result.number)
             if first is None:
@@ -34,7 +34,7 @@ class Sender(TypedDict):
 
     account: int
     key: str
-    request: bytes
+    request: bytes | None
     deadline: int
 
 
@@ -49,10 +49,8 @@ def sender(call: Call) -> Sender:
 
 
 def made_up_id(call: Call, distinction: int = 0) -> str:
-    """22 characters that are as unique as the signed request, and the same when it is repeated.
+    """A client order id that is as unique as the request, and the same when it is repeated.
 
     What a request names several times needs a distinction each.
     """
-    text = call.caller.request + distinction.to_bytes(8)
-    digest = hashlib.blake2b(text, digest_size=16).digest()
-    return base64.urlsafe_b64encode(digest)[:22].decode()
+    return client_ids.made_up(call.caller.seed, distinction)

@@ -207,20 +207,20 @@ class _Planner:
         return not steps or self._market.quantity_for(budget, steps[-1].price) > 0
 
     def _keep_market_lots(self) -> None:
-        """Leave out what is not a multiple of the lot for market orders, from the last piece on."""
+        """Leave out what is not a multiple of the lot for market orders, from the last trade on."""
         sweep, lot = self._sweep, self._market.rules.market_lot
         excess = sweep.taken % lot if lot else 0
-        while excess:
-            step = sweep.steps[-1]
-            if not isinstance(step, Fill):
-                return
-            cut = min(excess, step.quantity)
-            excess -= cut
-            sweep.taken -= cut
-            sweep.cost -= self._market.notional(step.price, cut)
-            sweep.steps.pop()
-            if step.quantity > cut:
-                sweep.steps.append(Fill(step.maker_id, step.price, step.quantity - cut))
+        kept: list[Fill | Prevention] = []
+        for step in reversed(sweep.steps):
+            if excess and isinstance(step, Fill):
+                cut = min(excess, step.quantity)
+                excess -= cut
+                sweep.taken -= cut
+                sweep.cost -= self._market.notional(step.price, cut)
+                step = Fill(step.maker_id, step.price, step.quantity - cut)
+            if not isinstance(step, Fill) or step.quantity:
+                kept.append(step)
+        sweep.steps = kept[::-1]
 
 
 def _pieces(side: BookSide, ended: set[int]) -> Iterator[tuple[Order, int]]:

@@ -207,7 +207,8 @@ class TradingDesk:
         if command.only not in (None, order.status):
             return Rejected(reason=Reason.CANCEL_RESTRICTED)
         is_last = isinstance(command, CancelOrder)
-        return partial(self._cancel, book, [order], now, is_last=is_last)
+        name = command.cancel_client_order_id
+        return partial(self._cancel, book, [order], now, is_last=is_last, name=name)
 
     def plan_cancel_list(self, command: CancelList, now: int) -> Rejected | Commit:
         book = self._book_for_cancel(command.symbol)
@@ -224,7 +225,8 @@ class TradingDesk:
         if command.client_list_id not in (None, order_list.client_list_id):
             return Rejected(reason=Reason.UNKNOWN_LIST)
         orders = book.open_orders_of_list(order_list)
-        return partial(self._cancel, book, orders, now, is_last=True)
+        name = command.cancel_client_order_id
+        return partial(self._cancel, book, orders, now, is_last=True, name=name)
 
     def plan_cancel_all(self, command: CancelAllOrders, now: int) -> Rejected | Commit:
         book = self._book_for_cancel(command.symbol)
@@ -244,12 +246,12 @@ class TradingDesk:
                 self._cancel(book, orders, now, is_last=True)
 
     def _cancel(
-        self, book: OrderBook, orders: Sequence[Order], now: int, *, is_last: bool
+        self, book: OrderBook, orders: Sequence[Order], now: int, *, is_last: bool, name: str = ""
     ) -> Canceled:
         canceled = self._trading.cancel(book, orders, now)
         if is_last:
             self._trading.finish(book)
-        return Canceled(symbol=book.market.symbol, order_ids=canceled)
+        return Canceled(symbol=book.market.symbol, order_ids=canceled, client_order_id=name)
 
     def _book_for_cancel(self, symbol: str) -> OrderBook | Rejected:
         book = self._books.get(symbol)

@@ -30,6 +30,7 @@ from exchange.services.messages import (
     Trade,
     Transfer,
 )
+from exchange.services.order_counts import MAKER_CREDIT, TAKER_CREDIT
 from exchange.services.orders import OrderStatus
 from exchange.services.process import WorldFailed
 
@@ -108,6 +109,12 @@ class Snapshot:
             ORDER BY symbol, trade_id
         """
         return await self._load(Trade, rest, limit)
+
+    async def unfilled_orders(self, start: int) -> dict[int, int]:
+        """By account, the orders that were placed since `start` less what first fills since then
+        gave back: as OrderCounts would have counted them from the outcomes."""
+        found = await self._fetch(_UNFILLED, start, TAKER_CREDIT, MAKER_CREDIT)
+        return {account: int(count) for account, count in found if count}
 
     async def transfers_by_reference(self) -> list[Transfer]:
         """All that ever were: a reference is used once."""
@@ -189,4 +196,54 @@ _LEVELS = f"""
 _RECENT = """
     SELECT request, deadline, number, created, order_id FROM orders
     WHERE symbol = $1 AND order_id < $2 ORDER BY order_id DESC LIMIT $3
+"""
+# There is no index by time. Candles know the last trade before the start, and that its taker, which
+# was not placed later, has a smaller id than all orders that were.
+#
+# A count never falls below zero. So it is not the sum of its changes, but as much more as the sum
+# was below zero at its lowest.
+_UNFILLED = """
+    WITH before AS (
+        SELECT symbol, coalesce(trade_id, 0) AS trade_id,
+            coalesce(greatest(buy_order, sell_order), 0) AS order_id
+        FROM markets LEFT JOIN LATERAL (
+            SELECT last_trade_id AS trade_id FROM candles
+            WHERE candles.symbol = markets.symbol AND interval = '1m' AND open_time < $1
+            ORDER BY open_time DESC LIMIT 1
+        ) candle ON true LEFT JOIN trades USING (symbol, trade_id)
+    ),
+    placed AS (
+        SELECT account_id, created AS time, 0 AS place, 1 AS change
+        FROM orders JOIN before USING (symbol)
+        WHERE orders.order_id > before.order_id AND created >= $1
+    ),
+    traded AS (
+        SELECT symbol, trades.trade_id, quantity, time, taker_side,
+            trades.buy_order, trades.sell_order
+        FROM trades JOIN before USING (symbol)
+        WHERE trades.trade_id > before.trade_id AND time >= $1
+    ),
+    sides AS (
+        SELECT symbol, buy_order AS order_id, trade_id, quantity, time,
+            taker_side = 'BUY' AS took FROM traded
+        UNION ALL
+        SELECT symbol, sell_order, trade_id, quantity, time, taker_side = 'SELL' FROM traded
+    ),
+    fills AS (
+        SELECT symbol, order_id, sum(quantity) AS quantity, min(trade_id) AS place,
+            (array_agg(time ORDER BY trade_id))[1] AS time,
+            (array_agg(took ORDER BY trade_id))[1] AS took
+        FROM sides GROUP BY symbol, order_id
+    ),
+    credits AS (
+        SELECT account_id, time, place, CASE WHEN took THEN -$2::int ELSE -$3::int END AS change
+        FROM fills JOIN orders USING (symbol, order_id) WHERE orders.filled = fills.quantity
+    ),
+    sums AS (
+        SELECT account_id, change, sum(change) OVER (
+            PARTITION BY account_id ORDER BY time, place ROWS UNBOUNDED PRECEDING
+        ) AS sum_so_far
+        FROM (SELECT * FROM placed UNION ALL SELECT * FROM credits) changes
+    )
+    SELECT account_id, sum(change) - least(0, min(sum_so_far)) FROM sums GROUP BY account_id
 """

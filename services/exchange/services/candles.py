@@ -210,10 +210,30 @@ def fill(
     filled: list[Candle] = []
     opened, price = open_time(interval, start, offset), previous_close
     while opened <= end and len(filled) < limit:
-        candle = traded.get(opened) or _flat(symbol, interval, opened, price)
+        candle = traded.get(opened) or flat(symbol, interval, opened, price)
         filled.append(candle)
         opened, price = shift(interval, opened, 1, offset), candle.close
     return filled
+
+
+def flat(symbol: str, interval: Interval, opened: int, price: int) -> Candle:
+    """A candle in which nothing was traded."""
+    return Candle(
+        symbol=symbol,
+        interval=interval,
+        open_time=opened,
+        open=price,
+        high=price,
+        low=price,
+        close=price,
+        volume=0,
+        quote_volume=0,
+        trades=0,
+        taker_base=0,
+        taker_quote=0,
+        first_trade_id=-1,
+        last_trade_id=-1,
+    )
 
 
 _trade_id = attrgetter("id")
@@ -238,25 +258,6 @@ def _candle(interval: Interval, opened: int, trades: Sequence[Trade]) -> Candle:
         taker_quote=sum(trade.quote_quantity for trade in bought),
         first_trade_id=first.id,
         last_trade_id=last.id,
-    )
-
-
-def _flat(symbol: str, interval: Interval, opened: int, price: int) -> Candle:
-    return Candle(
-        symbol=symbol,
-        interval=interval,
-        open_time=opened,
-        open=price,
-        high=price,
-        low=price,
-        close=price,
-        volume=0,
-        quote_volume=0,
-        trades=0,
-        taker_base=0,
-        taker_quote=0,
-        first_trade_id=-1,
-        last_trade_id=-1,
     )
 
 

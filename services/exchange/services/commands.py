@@ -78,6 +78,8 @@ class CancelOrder(Command, frozen=True, kw_only=True):
     order_id: int | None = None
     client_order_id: str | None = None
     only: OrderStatus | None = None
+    cancel_client_order_id: str = ""
+    """What the cancel itself is called; made up where it is empty."""
 
 
 class CancelList(Command, frozen=True, kw_only=True):
@@ -86,6 +88,7 @@ class CancelList(Command, frozen=True, kw_only=True):
     symbol: str
     list_id: int | None = None
     client_list_id: str | None = None
+    cancel_client_order_id: str = ""
 
 
 class CancelAllOrders(Command, frozen=True, kw_only=True):
@@ -102,6 +105,7 @@ class ReplaceOrder(Command, frozen=True, kw_only=True):
     order: NewOrder
     stop_on_failure: bool
     """Whether nothing is placed where nothing could be canceled."""
+    cancel_client_order_id: str = ""
 
 
 class AmendOrder(Command, frozen=True, kw_only=True):

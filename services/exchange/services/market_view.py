@@ -263,13 +263,9 @@ class MarketView:
         """The statistics of the last `width`, a day at most, and of up to a minute more."""
         return self._ticker(now - now % MINUTE - width, now)
 
-    def traded_between(self, start: int, end: int) -> Candle | None:
+    def traded(self, start: int, end: int) -> Candle | None:
         """All trades of the minutes that open from `start` to `end`, if they are of the last day."""
         return self._minutes.between(start, end)
-
-    def traded_since(self, start: int, now: int) -> Candle | None:
-        """All trades from the minute `start` until `now`, if it is in the last day."""
-        return self._minutes.since(start, now)
 
     def close_before(self, start: int) -> int | None:
         """The price of the last known trade before the minute `start`."""
@@ -281,7 +277,10 @@ class MarketView:
         return next(earlier, None)
 
     def _ticker(self, start: int, now: int) -> Ticker:
-        traded = self._minutes.since(start, now)
+        return self.summary(self._minutes.between(start, now), start, now)
+
+    def summary(self, traded: Candle | None, start: int, end: int) -> Ticker:
+        """The statistics of what was traded from `start` to `end`; None is nothing."""
         last_price = self.counters.last_price
         opening = traded.open if traded else last_price
         change = last_price - opening
@@ -289,7 +288,7 @@ class MarketView:
         return Ticker(
             symbol=self.market.symbol,
             open_time=start,
-            close_time=now,
+            close_time=end,
             price_change=change,
             price_change_percent=_rounded(change * 100_000, opening) if opening else 0,
             weighted_average_price=self._weighted(traded),
@@ -340,27 +339,19 @@ class _Minutes:
             self._dropped_close = self._candles.pop(oldest).close
             self._forget_hour(oldest)
 
-    def since(self, start: int, now: int) -> Candle | None:
-        """All trades from `start` until `now`; None if there are none."""
+    def between(self, start: int, end: int) -> Candle | None:
+        """All trades of the minutes that open from `start` to `end`; None if there are none."""
         newest: int | None = self._candles.keys()[-1] if self._candles else None
         if newest is None or newest < start:
             return None
-        if newest > now:
-            # A clock behind the trades' is rare: then add up without remembering.
-            return self.between(start, now)
+        if newest > end:
+            return add_up(self._parts(start, end))
         if start not in self._finished:
             if len(self._finished) == STARTS_REMEMBERED:
                 self._finished.clear()
-            self._finished[start] = self.between(start, newest - 1)
-        finished = self._finished[start]
-        candles = (
-            (self._candles[newest],) if finished is None else (finished, self._candles[newest])
-        )
-        return add_up(candles)
-
-    def between(self, start: int, end: int) -> Candle | None:
-        """All trades of the minutes that open from `start` to `end`; None if there are none."""
-        return add_up(self._parts(start, end))
+            self._finished[start] = add_up(self._parts(start, newest - 1))
+        finished, running = self._finished[start], self._candles[newest]
+        return add_up((running,) if finished is None else (finished, running))
 
     def close_before(self, start: int) -> int | None:
         for minute in self._candles.irange(maximum=start - 1, reverse=True):

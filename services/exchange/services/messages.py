@@ -363,10 +363,14 @@ class Placed(Message, frozen=True, kw_only=True):
 
 
 class Canceled(Message, frozen=True, kw_only=True):
-    """All that was ended, with every order of a list."""
+    """All that was ended, with every order of a list.
+
+    `client_order_id` is what the sender called the cancel, "" if he did not.
+    """
 
     symbol: str
     order_ids: tuple[int, ...]
+    client_order_id: str = ""
 
 
 class Listed(Message, frozen=True, kw_only=True):

@@ -4,9 +4,11 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
+
+RateLimits: TypeAlias = Literal["relaxed", "binance"]
 
 
 class InvalidSettings(Exception):
@@ -38,6 +40,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the backend's public API listens."""
     ws_stream_url: str = "127.0.0.1:4000"
     """Where the websocket server listens."""
+    ws_compression: bool = False
+    """Compress streams for clients that ask for it: less traffic, more work."""
+    ws_share_port: bool = False
+    """Let several websocket servers of one machine listen on one port."""
     admin_addr: str = "127.0.0.1:8081"
     """Where the backend's admin API listens."""
     admin_url: str = "http://127.0.0.1:8081"
@@ -50,6 +56,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where /metrics, /live and /ready listen."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
+    rate_limits: RateLimits = "relaxed"
+    """How much each client may ask for: as much as on Binance, or so much that tests never meet it."""
     create_default_markets: bool = False
     """Give a new, empty exchange SOLUSDC, BTCUSDT and ETHUSDT."""
 

@@ -1,11 +1,11 @@
 """What the address of a socket asks for."""
 
 from collections.abc import Iterator
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 import msgspec
 
-from exchange.websocket.streams import Form
+from exchange.websocket.events import Form
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ def parse_target(target: str) -> Opening:
     """
     path, _, query = target.partition("?")
     parts = list(_names(unquote(path)))
-    values = dict(parse_qsl(query))
+    values = dict(_values(query))
     time_unit = _time_unit(values.get("timeUnit", "MILLISECOND"))
     match parts:
         case ["ws", *names]:
@@ -44,6 +44,13 @@ def parse_target(target: str) -> Opening:
 
 def _names(text: str) -> Iterator[str]:
     return (part for part in text.split("/") if part)
+
+
+def _values(query: str) -> Iterator[tuple[str, str]]:
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        # A plus is one here, and no space: names of klines have it in their time zone.
+        yield unquote(name), unquote(value)
 
 
 def _time_unit(value: str) -> int:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from exchange.websocket.streams import Window
+
 Amount = Annotated[str, msgspec.Meta(pattern="^[0-9]+([.][0-9]+)?$")]
 Difference = Annotated[str, msgspec.Meta(pattern="^-?[0-9]+([.][0-9]+)?$")]
 Level = Annotated[list[Amount], msgspec.Meta(min_length=2, max_length=2)]
@@ -15,6 +17,12 @@ Level = Annotated[list[Amount], msgspec.Meta(min_length=2, max_length=2)]
 Time = Annotated[int, msgspec.Meta(ge=0)]
 TradeId = Annotated[int, msgspec.Meta(ge=-1)]
 """-1 where nothing was traded."""
+WindowEvent = Literal["1hTicker", "4hTicker", "1dTicker"]
+WINDOW_EVENTS: dict[Window, WindowEvent] = {
+    Window.HOUR_1: "1hTicker",
+    Window.HOUR_4: "4hTicker",
+    Window.DAY_1: "1dTicker",
+}
 
 
 class Payload(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -123,7 +131,7 @@ class Ticker(Payload, tag_field="e", tag="24hrTicker"):
 class WindowTicker(Payload):
     """The last hour, four hours or day."""
 
-    event: Literal["1hTicker", "4hTicker", "1dTicker"] = msgspec.field(name="e")
+    event: WindowEvent = msgspec.field(name="e")
     event_time: Time = msgspec.field(name="E")
     symbol: str = msgspec.field(name="s")
     price_change: Difference = msgspec.field(name="p")

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import time
 from contextlib import aclosing
 
 import structlog
@@ -12,11 +11,13 @@ from exchange.postgres_db.epochs import cluster_uuid
 from exchange.postgres_db.snapshot import open_snapshot
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
-from exchange.services.candles import Interval
+from exchange.services.candles import Candle, Interval
 from exchange.services.market_view import CANDLES_KEPT, RECENT_TRADES, MarketViews
 from exchange.services.process import Health, until_stopped
 from exchange.services.settings import Settings, parse_address
-from exchange.websocket.sockets import StreamServer
+from exchange.websocket.limits import LIMITS
+from exchange.websocket.running_candles import SECONDS_KEPT, history_start
+from exchange.websocket.sockets import StreamServer, now_us
 
 log = structlog.get_logger()
 
@@ -25,13 +26,16 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     """One life of the streams, from nothing to current; ends by `stop` or by an exception.
 
     It listens from the start, and lets clients in once it has caught up. However it ends, every
-    socket is told: that the server goes away, or that it begins again.
+    socket is told: that the server goes away, some time before it does, or that it begins again.
     """
-    server = StreamServer()
-    await server.open(parse_address("WS_STREAM_URL", settings.ws_stream_url))
+    server = StreamServer(LIMITS[settings.rate_limits], compresses=settings.ws_compression)
+    address = parse_address("WS_STREAM_URL", settings.ws_stream_url)
+    await server.open(address, share_port=settings.ws_share_port)
+    over = asyncio.Event()
     try:
         following = _follow(settings, health, server)
-        await until_stopped(stop, following, server.run_clock())
+        ending = _announce_end(stop, over, health, server)
+        await until_stopped(over, following, server.run_clock(), ending)
     finally:
         if stop.is_set():
             await server.close(CloseCode.GOING_AWAY, "server shutdown")
@@ -39,36 +43,48 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             await server.close(CloseCode.SERVICE_RESTART, "service restart")
 
 
+async def _announce_end(
+    stop: asyncio.Event, over: asyncio.Event, health: Health, server: StreamServer
+) -> None:
+    """Once it is to stop: say so, and go on for a moment in which clients can go elsewhere."""
+    await stop.wait()
+    health.set(False, "shutting down")
+    server.announce_shutdown()
+    await asyncio.sleep(server.limits.shutdown_s)
+    over.set()
+
+
 async def _follow(settings: Settings, health: Health, server: StreamServer) -> None:
     await check(settings.redis_url)
     dsn = settings.database_dsn()
     async with await Outcomes.open(settings.redis_url) as outcomes:
         await outcomes.cluster(await cluster_uuid(dsn))
-        server.load(await _load(dsn))
+        server.load(*await _load(dsn))
         # What was loaded stays: the collector need not walk through it again and again.
         gc.collect()
         gc.freeze()
-        top = await outcomes.top()
+        top, is_current = await outcomes.top(), False
         async with aclosing(outcomes.follow(server.position)) as batches:
             async for frames in batches:
-                server.apply(frames, _now())
-                if not server.is_accepting and server.position >= top:
+                server.apply(frames, now_us())
+                if not is_current and server.position >= top:
+                    is_current = True
                     server.accept()
                     health.set(True, "serving")
                     log.info("serving", position=server.position)
 
 
-async def _load(dsn: str) -> MarketViews:
+async def _load(dsn: str) -> tuple[MarketViews, list[Candle]]:
+    """The markets, and those candles that the views do not keep."""
+    now = now_us()
     async with open_snapshot(dsn, application_name="websocket") as snapshot:
-        return MarketViews.load(
+        views = MarketViews.load(
             snapshot.position.number,
             rows=await snapshot.control_rows(),
             levels=await snapshot.levels(),
-            candles=await snapshot.candles(Interval.MINUTE_1, _now() - CANDLES_KEPT),
+            candles=await snapshot.candles(Interval.MINUTE_1, now - CANDLES_KEPT),
             trades=await snapshot.recent_trades(RECENT_TRADES),
         )
-
-
-def _now() -> int:
-    """Microseconds since the epoch."""
-    return time.time_ns() // 1_000
+        seconds = await snapshot.candles(Interval.SECOND_1, now - SECONDS_KEPT)
+        hours = await snapshot.candles(Interval.HOUR_1, history_start(now))
+        return views, seconds + hours

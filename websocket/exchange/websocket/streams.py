@@ -177,9 +177,9 @@ def _array_streams() -> dict[str, Stream]:
     for pattern in _tickers():
         (name,) = pattern.names
         for speed in ARRAY_SPEEDS:
-            names = (f"!{name}@arr@{speed}ms",)
-            if speed is Speed.SLOW:
-                names = (f"!{name}@arr", *names)
-            stream = msgspec.structs.replace(pattern, speed=speed, names=names)
+            names = [f"!{name}@arr", f"!{name}@arr@{speed}ms"]
+            if speed is not Speed.SLOW:
+                del names[0]
+            stream = msgspec.structs.replace(pattern, speed=speed, names=tuple(names))
             found |= dict.fromkeys(names, stream)
     return found

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from exchange.websocket.streams import Form, Stream, parse_stream
+from exchange.websocket.events import Form
+from exchange.websocket.streams import Stream, parse_stream
 
 STREAMS_MAX = 1_024
 ID_CHARACTERS_MAX = 36
@@ -37,12 +38,33 @@ class Code:
     INVALID_JSON = 3
 
 
+class Result(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """That it was done, or what was asked for; the id is that of the request."""
+
+    result: bool | list[str] | None
+    id: Id
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    code: int
+    msg: str
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """That it was not done, and why, in both ways that clients read."""
+
+    code: int
+    msg: str
+    error: Fault
+    id: Id
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What to send back, and the names that are listened to from now on, and no longer."""
+    """What to send back, and what is listened to from now on, and no longer, by its name."""
 
     text: bytes
-    added: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
+    added: dict[str, Stream] = {}
+    removed: dict[str, Stream] = {}
 
 
 class Subscriptions:
@@ -56,7 +78,7 @@ class Subscriptions:
         """Listen to what the address named; what we do not know is passed over in silence."""
         for name in names:
             stream = parse_stream(name)
-            if stream is not None and stream.symbol in symbols:
+            if stream is not None and stream.exists(symbols):
                 self.streams[name] = stream
 
     def answer(self, message: str | bytes, symbols: Container[str]) -> Answer:
@@ -90,10 +112,10 @@ class Subscriptions:
         if len(self.streams) + len(added) > STREAMS_MAX:
             raise _Invalid(Code.INVALID_REQUEST, f"more than {STREAMS_MAX} streams on one socket")
         self.streams |= added
-        return Answer(text=_result(id, None), added=tuple(added))
+        return Answer(text=_result(id, None), added=added)
 
     def _unsubscribe(self, id: Id, names: list[str]) -> Answer:
-        removed = tuple(name for name in dict.fromkeys(names) if name in self.streams)
+        removed = {name: self.streams[name] for name in names if name in self.streams}
         for name in removed:
             del self.streams[name]
         return Answer(text=_result(id, None), removed=removed)
@@ -179,7 +201,7 @@ def _known(name: str, symbols: Container[str]) -> Stream:
     stream = parse_stream(name)
     if stream is None:
         raise _Invalid(Code.INVALID_REQUEST, f"unsupported stream `{name[:80]}`")
-    if stream.symbol not in symbols:
+    if not stream.exists(symbols):
         raise _Invalid(Code.INVALID_REQUEST, f"unknown symbol in stream `{name[:80]}`")
     return stream
 
@@ -195,10 +217,10 @@ def _check_property(parameters: list[Any], *, length: int) -> None:
         raise _Invalid(Code.INVALID_VALUE, "expected Boolean")
 
 
-def _result(id: Id, result: Any) -> bytes:
-    return msgspec.json.encode({"result": result, "id": id})
+def _result(id: Id, result: bool | list[str] | None) -> bytes:
+    return msgspec.json.encode(Result(result=result, id=id))
 
 
 def _error(id: Id, code: int, text: str) -> bytes:
-    error = {"code": code, "msg": text}
-    return msgspec.json.encode({**error, "error": error, "id": id})
+    fault = Fault(code=code, msg=text)
+    return msgspec.json.encode(Refusal(code=code, msg=text, error=fault, id=id))

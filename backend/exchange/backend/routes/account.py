@@ -25,6 +25,7 @@ MILLISECOND = 1_000
 LIMIT = limit_parameter(LIMIT_DEFAULT, LIMIT_MAX)
 OMIT_ZERO_BALANCES = flag_parameter("omitZeroBalances", "Leave out assets without a balance.")
 FROM_EXECUTION_ID = integer_parameter("fromExecutionId", "From this amendment on, inclusive.")
+FROM_ALLOCATION_ID = integer_parameter("fromAllocationId", "From this allocation on, inclusive.")
 MATCH_ID = integer_parameter("preventedMatchId", "The prevented match's number.")
 FROM_MATCH_ID = integer_parameter("fromPreventedMatchId", "From this match on, inclusive.")
 
@@ -120,6 +121,13 @@ async def prevented_matches(call: Call) -> list[Json]:
     return [formats.prevented_match(market, one, call.unit) for one in found]
 
 
+async def allocations(call: Call) -> list[Json]:
+    """There are none: no order is routed to another market."""
+    market_of(call)
+    window_of(call, call.values.get(FROM_ALLOCATION_ID))
+    return []
+
+
 async def account(call: Call) -> Json:
     """Balances, rates and permissions."""
     state = call.state
@@ -181,6 +189,7 @@ ENDPOINTS = (
         "GET",
         "/api/v3/order",
         order,
+        socket_method="order.status",
         summary="One order",
         parameters=(SYMBOL.required(), ORDER_ID, ORIGINAL_CLIENT_ORDER_ID),
         security=Security.USER_DATA,
@@ -190,6 +199,7 @@ ENDPOINTS = (
         "GET",
         "/api/v3/openOrders",
         open_orders,
+        socket_method="openOrders.status",
         summary="Open orders",
         parameters=(SYMBOL,),
         security=Security.USER_DATA,
@@ -199,6 +209,7 @@ ENDPOINTS = (
         "GET",
         "/api/v3/allOrders",
         all_orders,
+        socket_method="allOrders",
         summary="Orders in any state",
         parameters=(SYMBOL.required(), ORDER_ID, START_TIME, END_TIME, LIMIT),
         security=Security.USER_DATA,
@@ -208,6 +219,7 @@ ENDPOINTS = (
         "GET",
         "/api/v3/account",
         account,
+        socket_method="account.status",
         summary="Balances, rates and permissions",
         parameters=(OMIT_ZERO_BALANCES,),
         security=Security.USER_DATA,
@@ -217,6 +229,7 @@ ENDPOINTS = (
         "GET",
         "/api/v3/myTrades",
         my_trades,
+        socket_method="myTrades",
         summary="Own trades",
         parameters=(SYMBOL.required(), ORDER_ID, START_TIME, END_TIME, FROM_ID, LIMIT),
         security=Security.USER_DATA,
@@ -226,6 +239,7 @@ ENDPOINTS = (
         "GET",
         "/api/v3/order/amendments",
         amendments,
+        socket_method="order.amendments",
         summary="How an order was made smaller",
         parameters=(SYMBOL.required(), ORDER_ID.required(), FROM_EXECUTION_ID, LIMIT),
         security=Security.USER_DATA,
@@ -235,9 +249,27 @@ ENDPOINTS = (
         "GET",
         "/api/v3/myPreventedMatches",
         prevented_matches,
+        socket_method="myPreventedMatches",
         summary="Trades with oneself that were prevented",
         parameters=(SYMBOL.required(), MATCH_ID, ORDER_ID, FROM_MATCH_ID, LIMIT),
         security=Security.USER_DATA,
         weight=_match_weight,
+    ),
+    Endpoint(
+        "GET",
+        "/api/v3/myAllocations",
+        allocations,
+        socket_method="myAllocations",
+        summary="Allocations of routed orders: none",
+        parameters=(
+            SYMBOL.required(),
+            START_TIME,
+            END_TIME,
+            FROM_ALLOCATION_ID,
+            LIMIT,
+            ORDER_ID,
+        ),
+        security=Security.USER_DATA,
+        weight=20,
     ),
 )

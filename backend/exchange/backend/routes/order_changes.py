@@ -66,6 +66,7 @@ async def replace_order(call: Call) -> Json:
         only=values.get(CANCEL_RESTRICTIONS),
         order=order,
         stop_on_failure=values[REPLACE_MODE] == STOP_ON_FAILURE,
+        cancel_client_order_id=values.get(CANCEL_NEW_CLIENT_ORDER_ID, ""),
     )
     outcome = await submit(call, command)
     report = Report(call, market, outcome)
@@ -81,7 +82,7 @@ async def _replacement(call: Call, report: Report, result: Replaced) -> Json:
     answer = {
         "cancelResult": _word(result.canceled),
         "newOrderResult": _word(result.placed),
-        "cancelResponse": await _canceled(call, report, result.canceled),
+        "cancelResponse": await _canceled(report, result.canceled),
         "newOrderResponse": _placed(call, report, result.placed),
     }
     if is_canceled and is_placed:
@@ -95,10 +96,10 @@ def _word(half: Canceled | Placed | Rejected | None) -> str:
     return "FAILURE" if isinstance(half, Rejected) else "SUCCESS"
 
 
-async def _canceled(call: Call, report: Report, half: Canceled | Rejected) -> Json:
+async def _canceled(report: Report, half: Canceled | Rejected) -> Json:
     if isinstance(half, Rejected):
         return errors.rejection(half, Asked.CANCEL).content()
-    answers = await report.canceled(half.order_ids, call.values.get(CANCEL_NEW_CLIENT_ORDER_ID))
+    answers = await report.canceled(half.order_ids)
     return answers[0]
 
 
@@ -138,6 +139,7 @@ ENDPOINTS = (
         "POST",
         "/api/v3/order/cancelReplace",
         replace_order,
+        socket_method="order.cancelReplace",
         summary="Cancel an order and place another",
         parameters=(
             *ORDER_PARAMETERS,
@@ -149,12 +151,15 @@ ENDPOINTS = (
             RATE_LIMIT_MODE,
         ),
         security=Security.TRADE,
+        is_free=True,
+        places_orders=True,
         own_statuses=(errors.PARTLY_FAILED,),
     ),
     Endpoint(
         "PUT",
         "/api/v3/order/amend/keepPriority",
         amend_order,
+        socket_method="order.amend.keepPriority",
         summary="Make an order smaller",
         parameters=(
             SYMBOL.required(),

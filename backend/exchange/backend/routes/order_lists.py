@@ -184,13 +184,17 @@ async def cancel_list(call: Call) -> Json:
         raise errors.one_of_mandatory(LIST_ID.name, CANCELED_CLIENT_ID.name)
     market = market_of(call)
     command = CancelList(
-        **sender(call), symbol=market.symbol, list_id=list_id, client_list_id=client_list_id
+        **sender(call),
+        symbol=market.symbol,
+        list_id=list_id,
+        client_list_id=client_list_id,
+        cancel_client_order_id=values.get(CANCEL_CLIENT_ORDER_ID, ""),
     )
     outcome = await submit(call, command)
     report = Report(call, market, outcome)
     if not isinstance(outcome.result, Canceled):
         raise report.refusal(Asked.CANCEL)
-    answers = await report.canceled(outcome.result.order_ids, values.get(CANCEL_CLIENT_ORDER_ID))
+    answers = await report.canceled(outcome.result.order_ids)
     return answers[0]
 
 
@@ -251,6 +255,7 @@ ENDPOINTS = (
         "POST",
         "/api/v3/orderList/oco",
         place_oco,
+        socket_method="orderList.place.oco",
         summary="Place two orders of which one ends the other",
         parameters=(
             *SHARED,
@@ -260,11 +265,14 @@ ENDPOINTS = (
             *BELOW.listed(OCO_SIDE, OCO_QUANTITY),
         ),
         security=Security.TRADE,
+        is_free=True,
+        places_orders=True,
     ),
     Endpoint(
         "POST",
         "/api/v3/order/oco",
         place_old_oco,
+        socket_method="orderList.place",
         summary="Place a limit and a stop order of which one ends the other (the older form)",
         parameters=(
             *SHARED,
@@ -272,19 +280,25 @@ ENDPOINTS = (
             *OLD_STOP.listed(OCO_SIDE, OCO_QUANTITY),
         ),
         security=Security.TRADE,
+        is_free=True,
+        places_orders=True,
     ),
     Endpoint(
         "POST",
         "/api/v3/orderList/oto",
         place_oto,
+        socket_method="orderList.place.oto",
         summary="Place an order that starts another one",
         parameters=(*SHARED, *WORKING.listed(), *PENDING.listed()),
         security=Security.TRADE,
+        is_free=True,
+        places_orders=True,
     ),
     Endpoint(
         "POST",
         "/api/v3/orderList/otoco",
         place_otoco,
+        socket_method="orderList.place.otoco",
         summary="Place an order that starts two others of which one ends the other",
         parameters=(
             *SHARED,
@@ -295,13 +309,17 @@ ENDPOINTS = (
             *PENDING_BELOW.listed(PENDING_SIDE, PENDING_QUANTITY),
         ),
         security=Security.TRADE,
+        is_free=True,
+        places_orders=True,
     ),
     Endpoint(
         "DELETE",
         "/api/v3/orderList",
         cancel_list,
+        socket_method="orderList.cancel",
         summary="Cancel a list of orders",
         parameters=(SYMBOL.required(), LIST_ID, CANCELED_CLIENT_ID, CANCEL_CLIENT_ORDER_ID),
         security=Security.TRADE,
+        is_free=True,
     ),
 )

@@ -80,12 +80,13 @@ async def cancel_order(call: Call) -> Json:
         order_id=order_id,
         client_order_id=client_order_id,
         only=values.get(CANCEL_RESTRICTIONS),
+        cancel_client_order_id=values.get(CANCEL_CLIENT_ORDER_ID, ""),
     )
     outcome = await submit(call, command)
     report = Report(call, market, outcome)
     if not isinstance(outcome.result, Canceled):
         raise report.refusal(Asked.CANCEL)
-    answers = await report.canceled(outcome.result.order_ids, values.get(CANCEL_CLIENT_ORDER_ID))
+    answers = await report.canceled(outcome.result.order_ids)
     return answers[0]
 
 
@@ -96,7 +97,7 @@ async def cancel_open_orders(call: Call) -> list[Json]:
     report = Report(call, market, outcome)
     if not isinstance(outcome.result, Canceled):
         raise report.refusal(Asked.CANCEL)
-    return await report.canceled(outcome.result.order_ids, None)
+    return await report.canceled(outcome.result.order_ids)
 
 
 def market_of(call: Call) -> Market:
@@ -123,14 +124,18 @@ ENDPOINTS = (
         "POST",
         "/api/v3/order",
         place_order,
+        socket_method="order.place",
         summary="Place an order",
         parameters=ORDER_PARAMETERS,
         security=Security.TRADE,
+        is_free=True,
+        places_orders=True,
     ),
     Endpoint(
         "DELETE",
         "/api/v3/order",
         cancel_order,
+        socket_method="order.cancel",
         summary="Cancel an order",
         parameters=(
             SYMBOL.required(),
@@ -140,11 +145,13 @@ ENDPOINTS = (
             CANCEL_RESTRICTIONS,
         ),
         security=Security.TRADE,
+        is_free=True,
     ),
     Endpoint(
         "POST",
         "/api/v3/order/test",
         check_order,
+        socket_method="order.test",
         summary="Check an order without placing it",
         parameters=(*ORDER_PARAMETERS, COMPUTE_RATES),
         security=Security.TRADE,
@@ -156,8 +163,10 @@ ENDPOINTS = (
         "DELETE",
         "/api/v3/openOrders",
         cancel_open_orders,
+        socket_method="openOrders.cancelAll",
         summary="Cancel all open orders and lists of a market",
         parameters=(SYMBOL.required(),),
         security=Security.TRADE,
+        is_free=True,
     ),
 )

@@ -48,6 +48,12 @@ async def historical_trades(call: Call) -> list[Json]:
     return [formats.public_trade(market, trade, call.unit) for trade in trades]
 
 
+async def block_trades(call: Call) -> list[Json]:
+    """There are none: nothing is traded past the book."""
+    await current_view(call)
+    return []
+
+
 async def aggregate_trades(call: Call) -> list[Json]:
     """What takers took, one price at a time."""
     market = market_of(call)
@@ -136,6 +142,7 @@ ENDPOINTS = (
         "GET",
         "/api/v3/trades",
         recent_trades,
+        socket_method="trades.recent",
         summary="The newest trades",
         parameters=(SYMBOL.required(), LIMIT),
         weight=25,
@@ -144,14 +151,25 @@ ENDPOINTS = (
         "GET",
         "/api/v3/historicalTrades",
         historical_trades,
+        socket_method="trades.historical",
         summary="Older trades",
         parameters=(SYMBOL.required(), LIMIT, FROM_ID),
         weight=25,
     ),
     Endpoint(
         "GET",
+        "/api/v3/historicalBlockTrades",
+        block_trades,
+        socket_method="blockTrades.historical",
+        summary="Block trades: none",
+        parameters=(SYMBOL.required(), FROM_ID.required(), LIMIT),
+        weight=25,
+    ),
+    Endpoint(
+        "GET",
         "/api/v3/aggTrades",
         aggregate_trades,
+        socket_method="trades.aggregate",
         summary="Trades, aggregated by taker and price",
         parameters=(SYMBOL.required(), FROM_ID, START_TIME, END_TIME, LIMIT),
         weight=4,

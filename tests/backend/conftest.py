@@ -1,5 +1,6 @@
 """A backend with all that it needs, as processes; shared by the tests of one module."""
 
+import copy
 import itertools
 import json
 import os
@@ -27,7 +28,8 @@ _numbers = itertools.count(1)
 class RunningBackend:
     """Engine, db-processor and backend on a new database and an empty Redis."""
 
-    def __init__(self, folder: Path, database_url: str, redis_url: str) -> None:
+    def __init__(self, folder: Path, database_url: str, redis_url: str, **settings: str) -> None:
+        """`settings` are variables of its environment."""
         self.folder = folder
         self.token = secrets.token_hex(16)
         master_key = folder / "master.key"
@@ -44,6 +46,7 @@ class RunningBackend:
             "ADMIN_TOKEN": self.token,
             "MASTER_KEY_FILE": str(master_key),
             "CREATE_DEFAULT_MARKETS": "1",
+            **settings,
         }
         self.api = f"http://127.0.0.1:{self._ports['api']}"
         self.admin_url = f"http://127.0.0.1:{self._ports['admin']}"
@@ -67,6 +70,16 @@ class RunningBackend:
                 process.kill()
                 process.wait()
                 raise
+
+    def another(self) -> "RunningBackend":
+        """A backend more of the same exchange, which does not run yet; it has no admin API."""
+        one = copy.copy(self)
+        one._ports = {name: free_port() for name in self._ports}
+        one._probe = free_port()
+        address = f"127.0.0.1:{one._ports['api']}"
+        one._environment = {**self._environment, "SERVER_ADDR": address, "ADMIN_TOKEN": ""}
+        one.api = f"http://{address}"
+        return one
 
     def logs(self) -> str:
         return "\n".join(path.read_text() for path in self.folder.glob("*.log"))
@@ -124,13 +137,20 @@ def backend(
     servers: Servers, template_database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningBackend]:
     """Started once per module; tests make accounts of their own."""
+    with running_backend(servers, template_database, tmp_path_factory.mktemp("backend")) as one:
+        yield one
+
+
+@contextmanager
+def running_backend(
+    servers: Servers, template_database: str, folder: Path, **settings: str
+) -> Iterator[RunningBackend]:
+    """A whole exchange whose environment has these settings."""
     name = f"backend_{next(_numbers)}"
     execute_sql(servers.postgres.url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
     assert ask_redis(servers.redis.url, "FLUSHALL") == "+OK"
     one = RunningBackend(
-        tmp_path_factory.mktemp("backend"),
-        with_database(servers.postgres.url, name),
-        servers.redis.url,
+        folder, with_database(servers.postgres.url, name), servers.redis.url, **settings
     )
     with ExitStack() as stack:
         for service in ("engine", "db_processor", "backend"):

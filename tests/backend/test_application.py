@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from exchange.backend.application import ENDPOINTS, Application
@@ -15,8 +16,10 @@ from exchange.backend.listeners import HEAD_BYTES_MAX, Listeners
 from exchange.backend.responder import BODY_BYTES_MAX, QUERY_BYTES_MAX
 from exchange.backend.state import Current
 from exchange.services.embedded import free_port
+from exchange.services.rate_limits import API_LIMITS
 from exchange.services.settings import InvalidSettings
 
+WITH_IT = {"klines": "&interval=1m", "uiKlines": "&interval=1m", "historicalBlockTrades": "&fromId=0"}
 JSON = "application/json;charset=UTF-8"
 
 
@@ -78,7 +81,7 @@ async def test_every_endpoint_that_needs_a_state_says_so(client: aiohttp.ClientS
             continue
         target = endpoint.path
         if not endpoint.is_signed:
-            target += "?symbol=SOLUSDC" + ("&interval=1m" if "klines" in target else "")
+            target += "?symbol=SOLUSDC" + WITH_IT.get(target.rpartition("/")[2], "")
         async with client.request(endpoint.method, target) as response:
             body = await response.json()
             assert (response.status, body["code"]) == (503, -1001), endpoint.path
@@ -153,9 +156,8 @@ async def test_the_used_weight_is_told_and_grows(client: aiohttp.ClientSession) 
 
 
 async def test_more_weight_than_there_is_gets_429(client: aiohttp.ClientSession) -> None:
-    current = Current()
-    application = Application(current)
-    application._responder._weights.limit = 2
+    limits = msgspec.structs.replace(API_LIMITS["binance"], request_weight=2)
+    application = Application(Current(limits))
     listeners = Listeners()
     address = f"127.0.0.1:{free_port()}"
     await listeners.open("SERVER_ADDR", address, application)

@@ -61,6 +61,7 @@ def test_stopping_an_account_cancels_all_that_it_has_open_in_all_markets(
     pair = listed(venue.oco(alice, *gain_and_stop()))
     group = listed(venue.oto(alice, new(BUY, 1, 95), *gain_and_stop()))
     elsewhere = placed(venue.order(alice, SELL, 1, 120, symbol=OTHER)).id
+    pair_elsewhere = listed(venue.oco(alice, *gain_and_stop(), symbol=OTHER))
     others = placed(venue.order(bob, BUY, 1, 90)).id
 
     outcome = venue.change_account(alice, stopped=True)
@@ -71,13 +72,14 @@ def test_stopping_an_account_cancels_all_that_it_has_open_in_all_markets(
     assert venue.state(elsewhere, OTHER).status is OrderStatus.CANCELED
     assert venue.list_state(pair.id).status is ListStatus.ALL_DONE
     assert venue.list_state(group.id).status is ListStatus.ALL_DONE
+    assert venue.list_state(pair_elsewhere.id).status is ListStatus.ALL_DONE
     assert venue.status(others) is OrderStatus.NEW
     assert [venue.locked(alice, asset) for asset in ("SOL", "USDC", "BNB")] == [0, 0, 0]
     assert [row.stopped for row in rows_of(outcome, Account)] == [True]
     # What both markets changed is told once.
     balances = [(row.account, row.asset) for row in rows_of(outcome, Balance)]
     assert sorted({row.symbol for row in rows_of(outcome, Counters)}) == [OTHER, SYMBOL]
-    assert len({row.id for row in rows_of(outcome, OrderList)}) == 2
+    assert len({row.id for row in rows_of(outcome, OrderList)}) == 3
     assert {asset for _, asset in balances} == {"SOL", "USDC", "BNB"}
 
 

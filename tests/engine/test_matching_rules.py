@@ -222,6 +222,17 @@ def test_an_account_may_trade_with_itself(venue: Venue, alice: int) -> None:
     assert venue.free(alice, "USDC") == 99_999.9
 
 
+def test_what_a_strategy_is_called_stays_with_its_orders(venue: Venue, alice: int) -> None:
+    order = placed(venue.order(alice, SELL, 1, 100, strategy_id=0, strategy_type=1_000_000))
+    plain = placed(venue.order(alice, SELL, 1, 100))
+
+    venue.amend(alice, order.id, 0.5)
+
+    terms = venue.state(order.id).terms
+    assert (terms.strategy_id, terms.strategy_type) == (0, 1_000_000)
+    assert (plain.terms.strategy_id, plain.terms.strategy_type) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("quantity", "price", "expected"),
     [

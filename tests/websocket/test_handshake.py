@@ -2,8 +2,8 @@
 
 import pytest
 
+from exchange.websocket.events import Form
 from exchange.websocket.handshake import BadRequest, NotFound, Opening, parse_target
-from exchange.websocket.streams import Form
 
 RAW, COMBINED = Form(), Form(combined=True)
 
@@ -21,6 +21,10 @@ RAW, COMBINED = Form(), Form(combined=True)
         ("/stream?streams=", COMBINED, ()),
         ("/stream?streams=a@trade/b@trade", COMBINED, ("a@trade", "b@trade")),
         ("/stream?streams=a%40trade%2Fb@trade&x=1", COMBINED, ("a@trade", "b@trade")),
+        ("/ws/a@kline_1d@+08:00", RAW, ("a@kline_1d@+08:00",)),
+        ("/stream?streams=a@kline_1d@+08:00/b", COMBINED, ("a@kline_1d@+08:00", "b")),
+        ("/stream?streams=a@kline_1d@%2B08:00", COMBINED, ("a@kline_1d@+08:00",)),
+        ("/stream/?x&streams=!miniTicker@arr@3000ms", COMBINED, ("!miniTicker@arr@3000ms",)),
         ("/ws?timeUnit=MICROSECOND", Form(time_unit=1), ()),
         ("/ws/a?timeUnit=millisecond", RAW, ("a",)),
         ("/stream?streams=a&timeUnit=microsecond", Form(combined=True, time_unit=1), ("a",)),

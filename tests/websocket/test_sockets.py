@@ -1,93 +1,43 @@
 """The stream server on real sockets, fed by hand."""
 
 import asyncio
-import contextlib
 import json
-import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
-from made_outcomes import MARKETS, START, UNIT, MadeMarket, views
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from made_outcomes import START, UNIT
+from stream_clients import (
+    SILENCE_S,
+    Exchange,
+    ask,
+    close_of,
+    deaf_socket,
+    drain,
+    handshake,
+    receive,
+    running,
+    silence,
+    texts_of,
+    until,
+)
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 from websockets.frames import CloseCode
 
 from exchange.services.orders import Side
 from exchange.services.settings import Address
-from exchange.websocket.sockets import Limits, StreamServer
-from exchange.websocket.streams import Speed
+from exchange.websocket.limits import Limits
+from exchange.websocket.sockets import StreamServer
+from exchange.websocket.streams import DEPTH_SPEEDS, Speed
 
 BUY, SELL = Side.BUY, Side.SELL
-SILENCE_S = 0.15
-
-
-class Exchange:
-    """A stream server with its clock in the test's hand, and the market that feeds it."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.server = StreamServer(limits)
-        self.server.load(views(*MARKETS))
-        self.market = MadeMarket()
-
-    def change(
-        self, *levels: tuple[Side, int, int], trades: tuple[tuple[int, int], ...] = ()
-    ) -> None:
-        self.server.apply([self.market.frame(*levels, trades=trades)], START)
-
-    def tick(self, *speeds: Speed) -> None:
-        self.server.tick(speeds or Speed, START)
-
-    @asynccontextmanager
-    async def client(self, path: str) -> AsyncIterator[ClientConnection]:
-        uri = f"ws://127.0.0.1:{self.server.port}{path}"
-        async with connect(uri, compression=None, close_timeout=1) as client:
-            yield client
-
-
-@asynccontextmanager
-async def running(limits: Limits) -> AsyncIterator[Exchange]:
-    exchange = Exchange(limits)
-    await exchange.server.open(Address("127.0.0.1", 0))
-    exchange.server.accept()
-    try:
-        yield exchange
-    finally:
-        await exchange.server.close(CloseCode.GOING_AWAY, "server shutdown")
 
 
 @pytest.fixture
 async def exchange() -> AsyncIterator[Exchange]:
     async with running(Limits(close_s=0.3, messages_per_second=100)) as exchange:
         yield exchange
-
-
-async def receive(client: ClientConnection) -> Any:
-    async with asyncio.timeout(5):
-        return json.loads(await client.recv())
-
-
-async def ask(client: ClientConnection, method: str, *params: object, id: object = 1) -> Any:
-    await client.send(json.dumps({"method": method, "params": params, "id": id}))
-    return await receive(client)
-
-
-async def silence(client: ClientConnection) -> None:
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(SILENCE_S):
-            pytest.fail(f"sent unasked: {await client.recv()!r}")
-
-
-async def close_of(client: ClientConnection) -> tuple[int, str]:
-    """The close code and reason, whatever is still to be read before."""
-    async with asyncio.timeout(8):
-        with contextlib.suppress(ConnectionClosed):
-            while True:
-                await client.recv()
-    assert client.close_code is not None
-    return client.close_code, client.close_reason or ""
 
 
 @pytest.mark.parametrize("path", ["/ws", "/ws/", "/ws/0", "/stream", "/stream?streams=", "//ws"])
@@ -218,9 +168,9 @@ async def test_after_an_error_the_socket_goes_on(exchange: Exchange) -> None:
         await client.send("this is no JSON")
         assert (await receive(client))["code"] == 3
 
-        refused = await ask(client, "SUBSCRIBE", "btcusdt@trade", "btcusdt@kline_1m", id=5)
+        refused = await ask(client, "SUBSCRIBE", "btcusdt@trade", "btcusdt@kline_7m", id=5)
         assert (refused["code"], refused["error"]["code"], refused["id"]) == (2, 2, 5)
-        assert "btcusdt@kline_1m" in refused["msg"]
+        assert "btcusdt@kline_7m" in refused["msg"]
 
         assert await ask(client, "LIST_SUBSCRIPTIONS") == {"result": [], "id": 1}
         exchange.change(trades=((UNIT, UNIT),))
@@ -234,7 +184,7 @@ async def test_a_message_may_come_in_fragments(exchange: Exchange) -> None:
         assert await receive(client) == {"result": [], "id": 9}
 
 
-@pytest.mark.parametrize("speed", list(Speed))
+@pytest.mark.parametrize("speed", DEPTH_SPEEDS)
 async def test_a_late_joiner_follows_without_a_gap(exchange: Exchange, speed: Speed) -> None:
     path = f"/ws/btcusdt@depth@{speed}ms"
     async with exchange.client(path) as early:
@@ -450,63 +400,3 @@ async def test_deaf_readers_cost_little() -> None:
         assert len(shared) <= longest
         for one in deaf:
             one.close()
-
-
-async def handshake(
-    exchange: Exchange, path: str
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A client that does nothing by itself."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", exchange.server.port)
-    writer.write(upgrade(path))
-    async with asyncio.timeout(5):
-        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
-    return reader, writer
-
-
-def deaf_socket(exchange: Exchange, path: str) -> socket.socket:
-    """A client that asks and does not read what comes."""
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-    client.connect(("127.0.0.1", exchange.server.port))
-    client.sendall(upgrade(path))
-    return client
-
-
-def upgrade(path: str) -> bytes:
-    return (
-        f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    ).encode()
-
-
-def drain(client: socket.socket) -> bytes:
-    """All that comes until the end, however it ends."""
-    data = bytearray()
-    client.settimeout(5)
-    try:
-        while chunk := client.recv(65_536):
-            data += chunk
-    except ConnectionResetError:
-        pass
-    finally:
-        client.close()
-    return bytes(data)
-
-
-def texts_of(data: bytes) -> list[bytes]:
-    """The texts of whole, short frames after the answer to the handshake."""
-    data = data.partition(b"\r\n\r\n")[2]
-    texts = []
-    while data and data[0] == 0x81:
-        size, start = data[1], 2
-        if size == 126:
-            size, start = int.from_bytes(data[2:4]), 4
-        texts.append(data[start : start + size])
-        data = data[start + size :]
-    return texts
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(8):
-        while not condition():
-            await asyncio.sleep(0.01)

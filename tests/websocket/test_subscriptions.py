@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from exchange.websocket.streams import Form
+from exchange.websocket.events import Form
+from exchange.websocket.streams import Stream, parse_stream
 from exchange.websocket.subscriptions import STREAMS_MAX, Answer, Subscriptions
 
 SYMBOLS = {"BTCUSDT", "ETHUSDT"}
@@ -20,6 +21,10 @@ def ask(subscriptions: Subscriptions, **message: Any) -> Any:
     return json.loads(subscriptions.answer(json.dumps(message), SYMBOLS).text)
 
 
+def streams(*names: str) -> dict[str, Stream]:
+    return {name: stream for name in names if (stream := parse_stream(name)) is not None}
+
+
 def test_a_socket_gets_what_it_subscribes_to(subscriptions: Subscriptions) -> None:
     first = subscriptions.answer(
         '{"method":"SUBSCRIBE","params":["btcusdt@trade","ethusdt@depth@100ms"],"id":1}', SYMBOLS
@@ -29,9 +34,9 @@ def test_a_socket_gets_what_it_subscribes_to(subscriptions: Subscriptions) -> No
     )
 
     assert first == Answer(
-        text=b'{"result":null,"id":1}', added=("btcusdt@trade", "ethusdt@depth@100ms")
+        text=b'{"result":null,"id":1}', added=streams("btcusdt@trade", "ethusdt@depth@100ms")
     )
-    assert again == Answer(text=b'{"result":null,"id":2}', added=("btcusdt@bookTicker",))
+    assert again == Answer(text=b'{"result":null,"id":2}', added=streams("btcusdt@bookTicker"))
     assert ask(subscriptions, method="LIST_SUBSCRIPTIONS", id=3) == {
         "result": ["btcusdt@trade", "ethusdt@depth@100ms", "btcusdt@bookTicker"],
         "id": 3,
@@ -48,12 +53,12 @@ def test_a_socket_unsubscribes_from_what_it_has_and_from_what_it_has_not(
         SYMBOLS,
     )
 
-    assert answer == Answer(text=b'{"result":null,"id":"a"}', removed=("btcusdt@trade",))
+    assert answer == Answer(text=b'{"result":null,"id":"a"}', removed=streams("btcusdt@trade"))
     assert list(subscriptions.streams) == ["btcusdt@depth"]
 
 
 def test_unknown_names_in_an_address_are_passed_over(subscriptions: Subscriptions) -> None:
-    subscriptions.open(["0", "btcusdt@trade", "dogeusdt@trade", "btcusdt@kline_1m"], SYMBOLS)
+    subscriptions.open(["0", "btcusdt@trade", "dogeusdt@trade", "btcusdt@kline_7m"], SYMBOLS)
 
     assert list(subscriptions.streams) == ["btcusdt@trade"]
 
@@ -86,7 +91,7 @@ def test_an_id_of_another_kind_is_refused(subscriptions: Subscriptions, id: obje
 @pytest.mark.parametrize(
     ("message", "code", "text"),
     [
-        ('{"method":"SUBSCRIBE","params":["btcusdt@kline_1m"],"id":7}', 2, "unsupported stream"),
+        ('{"method":"SUBSCRIBE","params":["btcusdt@kline_7m"],"id":7}', 2, "unsupported stream"),
         ('{"method":"SUBSCRIBE","params":["BTCUSDT@trade"],"id":7}', 2, "unsupported stream"),
         ('{"method":"SUBSCRIBE","params":["dogeusdt@trade"],"id":7}', 2, "unknown symbol"),
         (
@@ -121,7 +126,7 @@ def test_what_cannot_be_obeyed_is_explained_both_ways_and_changes_nothing(
     assert text in told["msg"]
     assert told["error"] == {"code": code, "msg": told["msg"]}
     assert told["id"] == 7
-    assert (answer.added, answer.removed, subscriptions.streams) == ((), (), {})
+    assert (answer.added, answer.removed, subscriptions.streams) == ({}, {}, {})
 
 
 @pytest.mark.parametrize(
@@ -133,6 +138,14 @@ def test_what_is_no_json_is_refused(subscriptions: Subscriptions, message: str) 
     told = json.loads(subscriptions.answer(message, SYMBOLS).text)
 
     assert (told["code"], told["error"]["code"], told["id"]) == (3, 3, None)
+
+
+def test_streams_of_all_markets_need_none(subscriptions: Subscriptions) -> None:
+    message = '{"method":"SUBSCRIBE","params":["!miniTicker@arr@3000ms","!ticker@arr"],"id":1}'
+
+    answer = subscriptions.answer(message, ())
+
+    assert answer.added == streams("!miniTicker@arr@3000ms", "!ticker@arr")
 
 
 @pytest.mark.parametrize("message", ["[]", "5", "null", '"SUBSCRIBE"'])

@@ -27,6 +27,7 @@ from exchange.backend.routes import (
     tickers,
     trades,
 )
+from exchange.backend.socket_api import SocketApi
 from exchange.backend.state import Current
 
 ENDPOINTS = (
@@ -50,7 +51,9 @@ class Application:
     """Placing and cancelling go past FastAPI, which knows them for the documentation only."""
 
     def __init__(self, current: Current) -> None:
-        self._responder = Responder(current, RequestLimits(current.limits))
+        limits = RequestLimits(current.limits)
+        self._responder = Responder(current, limits)
+        self._sockets = SocketApi(current, limits, ENDPOINTS)
         self._hot = {
             (endpoint.method, endpoint.path): endpoint
             for endpoint in ENDPOINTS
@@ -64,6 +67,9 @@ class Application:
             if endpoint is not None:
                 await self._responder.serve(endpoint, scope, receive, send)
                 return
+        elif scope["type"] == "websocket":
+            await self._sockets.serve(scope, receive, send)
+            return
         await self._rest(scope, receive, send)
 
 

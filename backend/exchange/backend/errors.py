@@ -115,6 +115,7 @@ CANCEL_RESTRICTIONS = Fault(
     -1145, "`cancelRestrictions` has to be either `ONLY_NEW` or `ONLY_PARTIALLY_FILLED`."
 )
 DUPLICATE_SYMBOL = Fault(-1151, "Symbol is present multiple times in the list.")
+INVALID_JSON = Fault(-1135, "Invalid JSON Request")
 STATUS_MISMATCH = Fault(-1220, "The symbol's status does not match the requested symbolStatus.")
 
 # --- What this exchange does not do ---
@@ -123,6 +124,11 @@ UNSUPPORTED = Fault(-1020, "This operation is not supported.")
 STP_MODE = Fault(-1013, "This symbol does not allow the specified self-trade prevention mode.")
 NO_PEGGED = Fault(-1013, "Pegged orders are not supported for this symbol.")
 NO_OPO = Fault(-1013, "OPO orders are not supported for this symbol.")
+
+# --- User data ---
+
+SUBSCRIPTION_ACTIVE = Fault(-2035, "User Data Stream subscription already active.")
+SUBSCRIPTION_INACTIVE = Fault(-2036, "User Data Stream subscription not active.")
 
 # --- Orders ---
 
@@ -224,6 +230,17 @@ def mandatory(name: str) -> ApiError:
 def too_many_values(name: str, most: int) -> ApiError:
     return ApiError(
         -1101, f"Too many values sent for parameter '{name}', maximum allowed up to {most}."
+    )
+
+
+def bad_json(name: str) -> ApiError:
+    return ApiError(-1135, f"JSON sent for parameter '{name}' is not valid")
+
+
+def too_many_subscriptions(most: int) -> ApiError:
+    return ApiError(
+        -1191,
+        f"Too many subscriptions. Connection may create up to '{most}' subscriptions at a time.",
     )
 
 

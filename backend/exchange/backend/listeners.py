@@ -9,6 +9,7 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from exchange.backend import errors
 from exchange.services.settings import Address, InvalidSettings, parse_address
@@ -21,6 +22,13 @@ BACKLOG = 2_048
 ARRIVAL_S_MAX = 10.0
 """How long the whole of a request may take to arrive."""
 SWEEP_S = 1.0
+MESSAGE_BYTES_MAX = 64 * 1024
+PING_S, PONG_S = 20, 60
+STALLED_S_MAX = 3.0
+"""How long a socket may take nothing of what it is sent."""
+TRANSPORT_BYTES = 64 * 1024
+KERNEL_BYTES = 128 * 1024
+"""What the kernel holds of a socket's texts besides; Linux doubles it."""
 
 _body = errors.REQUEST_TOO_SLOW.error().body()
 _TOO_SLOW = (
@@ -74,6 +82,32 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
 
 
+class BoundedSocket(WebSocketsSansIOProtocol):
+    """A WebSocket that gives up a client which does not read what it is sent."""
+
+    _full_since: float | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.transport.set_write_buffer_limits(high=TRANSPORT_BYTES)
+        # Left alone, the kernel would take megabytes for a client that does not read, and hide it.
+        connection = self.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._full_since = self.loop.time()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._full_since = None
+
+    def drop_if_late(self) -> None:
+        """Cut it off where nothing has been read for too long; a farewell would not be read."""
+        if self._full_since is not None and self.loop.time() - self._full_since > STALLED_S_MAX:
+            self.transport.abort()
+
+
 class _GatheringTransport:
     """Writes once in a turn of the event loop: uvicorn writes head and body of an answer apart."""
 
@@ -123,7 +157,11 @@ class Listeners:
             application,
             loop="none",
             http=BoundedProtocol,
-            ws="none",
+            ws=BoundedSocket,
+            ws_max_size=MESSAGE_BYTES_MAX,
+            ws_ping_interval=PING_S,
+            ws_ping_timeout=PONG_S,
+            ws_per_message_deflate=False,
             lifespan="off",
             log_config=None,
             log_level="error",
@@ -160,7 +198,7 @@ class Listeners:
             await asyncio.sleep(SWEEP_S)
             for server, _ in self._running:
                 for connection in list(server.server_state.connections):
-                    if isinstance(connection, BoundedProtocol):
+                    if isinstance(connection, BoundedProtocol | BoundedSocket):
                         connection.drop_if_late()
 
 

@@ -61,7 +61,8 @@ class RequestLimits:
     def _refuse(self, address: str, now: int) -> None:
         """Remember a refusal; raises the error for a ban where there have been too many."""
         refusals = self._refusals.add(address, 1, now)
-        if refusals <= REFUSALS_MAX or address == SHARED or self._refusals.is_shared(address):
+        is_shared = self._requests.is_shared(address) or self._weight.is_shared(address)
+        if refusals <= REFUSALS_MAX or address == SHARED or is_shared:
             return
         until = self._ban(address, now)
         raise errors.banned(until * 1_000, until - now)

@@ -31,6 +31,7 @@ from exchange.services.order_counts import OrderCounts
 from exchange.services.process import Health, until_stopped
 from exchange.services.rate_limits import API_LIMITS, LONG, SHORT, ApiLimits
 from exchange.services.settings import Settings
+from exchange.services.user_streams import UserStreams
 
 NAME = "backend"
 POOL_SIZE_MAX = 10
@@ -88,10 +89,11 @@ class Backend:
                     position = snapshot.position.number
                     directory, views = await _load(snapshot, vault)
                     limits = await _load_order_limits(snapshot, self._current.limits)
+                    streams = await _load_user_streams(snapshot)
                 connections = await pool(dsn, application_name=NAME, size_max=POOL_SIZE_MAX)
                 try:
                     barrier = Barrier(outcomes, connections, position)
-                    state = _state(journal, outcomes, directory, views, barrier, limits)
+                    state = _state(journal, outcomes, directory, views, barrier, limits, streams)
                     await self._follow(settings, health, state, position)
                 finally:
                     connections.terminate()
@@ -123,13 +125,15 @@ def _state(
     views: MarketViews,
     barrier: Barrier,
     limits: OrderLimits,
+    streams: UserStreams,
 ) -> State:
     def pass_barrier(outcome: Outcome) -> None:
         barrier.views.advance(outcome.number)
 
     # Whoever waits at the barrier reads the views: they come first.
-    gateway = Gateway(journal, outcomes, [directory.apply, views.apply, limits.apply, pass_barrier])
-    return State(directory, views, gateway, barrier, outcomes, limits)
+    followers = [directory.apply, views.apply, limits.apply, streams.apply, pass_barrier]
+    gateway = Gateway(journal, outcomes, followers)
+    return State(directory, views, gateway, barrier, outcomes, limits, streams)
 
 
 async def _load(snapshot: Snapshot, vault: Vault) -> tuple[Directory, MarketViews]:
@@ -153,6 +157,14 @@ async def _load_order_limits(snapshot: Snapshot, limits: ApiLimits) -> OrderLimi
         start = now - now % width
         counts.load(width, start, await snapshot.unfilled_orders(start))
     return OrderLimits(limits, counts)
+
+
+async def _load_user_streams(snapshot: Snapshot) -> UserStreams:
+    return UserStreams(
+        snapshot.position.number,
+        await snapshot.control_rows(),
+        [*await snapshot.open_lists(), *await snapshot.orders_of_open_lists()],
+    )
 
 
 async def _create_default_markets(state: State) -> None:

@@ -10,6 +10,7 @@ from exchange.backend.order_limits import OrderLimits
 from exchange.redis.outcomes import Outcomes
 from exchange.services.market_view import MarketViews
 from exchange.services.rate_limits import API_LIMITS, ApiLimits
+from exchange.services.user_streams import UserStreams
 
 
 class State(msgspec.Struct, frozen=True):
@@ -21,6 +22,7 @@ class State(msgspec.Struct, frozen=True):
     barrier: Barrier
     outcomes: Outcomes
     order_limits: OrderLimits
+    user_streams: UserStreams
 
 
 class Current:
@@ -31,7 +33,9 @@ class Current:
         self._state: State | None = None
 
     def set(self, state: State | None) -> None:
-        self._state = state
+        before, self._state = self._state, state
+        if before is not None:
+            before.user_streams.break_off()
 
     @property
     def is_loaded(self) -> bool:

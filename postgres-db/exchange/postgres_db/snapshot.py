@@ -87,6 +87,17 @@ class Snapshot:
         """By market and age; their orders are open orders, or were."""
         return await self._load(OrderList, f"WHERE {OPEN_LIST} ORDER BY symbol, list_id")
 
+    async def orders_of_open_lists(self) -> list[Order]:
+        """All of them, also those that have ended."""
+        rest = f"""
+            JOIN (
+                SELECT symbol, jsonb_array_elements_text(order_ids)::bigint AS order_id
+                FROM order_lists WHERE {OPEN_LIST}
+            ) wanted USING (symbol, order_id)
+            ORDER BY symbol, order_id
+        """  # noqa: S608, our own constant
+        return await self._load(Order, rest)
+
     async def levels(self) -> list[Level]:
         """What the book of every market shows, by price."""
         return msgspec.convert(await self._fetch(_LEVELS), list[Level])

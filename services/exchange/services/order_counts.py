@@ -97,7 +97,7 @@ def _credits(outcome: Outcome) -> Iterator[tuple[int, int]]:
         sides.setdefault(trade.buy_order, []).append((trade, Side.BUY))
         sides.setdefault(trade.sell_order, []).append((trade, Side.SELL))
     for order_id, own in sides.items():
-        if filled[order_id] == sum(trade.quantity for trade, _ in own):
+        if filled.get(order_id) == sum(trade.quantity for trade, _ in own):
             first, side = own[0]
             account = first.buy_account if side is Side.BUY else first.sell_account
             yield account, -(TAKER_CREDIT if side is first.taker_side else MAKER_CREDIT)

@@ -47,6 +47,8 @@ class RunningCandles:
     def __init__(self, view: MarketView, now: int, stored: Iterable[Candle] = ()) -> None:
         self._view = view
         self._seconds: dict[int, Candle] = {}
+        # The newest of those that were forgotten.
+        self._last_second: Candle | None = None
         # What was traded before this time is in `_earlier`, all after it in the view's minutes.
         self._split = now - now % HOUR - HOURS_HELD_BACK
         self._earlier: dict[tuple[Interval, int], Candle] = {}
@@ -68,8 +70,8 @@ class RunningCandles:
 
     def advance(self, now: int) -> None:
         """Forget old seconds, and move on what is counted by hours."""
-        for second in [one for one in self._seconds if one < now - SECONDS_KEPT]:
-            del self._seconds[second]
+        for second in sorted(one for one in self._seconds if one < now - SECONDS_KEPT):
+            self._last_second = self._seconds.pop(second)
         while self._split + HOURS_HELD_BACK + HOUR <= now:
             hour = self._view.traded(self._split, self._split + HOUR - 1)
             self._split += HOUR
@@ -84,7 +86,8 @@ class RunningCandles:
         traded = add_up(self._parts(interval, opened, offset))
         if traded is not None:
             return msgspec.structs.replace(traded, interval=interval, open_time=opened)
-        price = self._close_before(opened)
+        is_second = interval is Interval.SECOND_1
+        price = self._second_before(opened) if is_second else self._view.close_before(opened)
         return flat(self._view.market.symbol, interval, opened, price) if price else None
 
     def knows(self, interval: Interval, opened: int, offset: int, now: int) -> bool:
@@ -111,10 +114,13 @@ class RunningCandles:
         if recent is not None:
             yield recent
 
-    def _close_before(self, opened: int) -> int | None:
+    def _second_before(self, opened: int) -> int | None:
+        """The last price of the last second before in which anything was traded."""
         earlier = [second for second in self._seconds if second < opened]
         if earlier:
             return self._seconds[max(earlier)].close
+        if self._last_second is not None:
+            return self._last_second.close
         # Then there is nothing in its own minute either.
         return self._view.close_before(opened - opened % MINUTE)
 

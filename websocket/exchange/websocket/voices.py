@@ -10,7 +10,7 @@ from exchange.services.candles import Interval, open_time, shift
 from exchange.services.markets import Market
 from exchange.websocket.events import Event, Message, array_message, kline_message
 from exchange.websocket.running_candles import RunningCandles
-from exchange.websocket.states import MarketStates, Statement
+from exchange.websocket.states import Mark, MarketStates, Statement
 from exchange.websocket.streams import Stream
 
 GRACE = 200_000
@@ -32,7 +32,8 @@ class StateVoice:
 
     def __init__(self, stream: Stream, states: MarketStates, now: int) -> None:
         self._stream = stream
-        self._news = _News(stream, states, now)
+        self._news = _News(stream, states)
+        self._news.take(now)
 
     def start(self, now: int) -> Event:
         return Event(self._stream, self._news.statement(now).message)
@@ -49,7 +50,9 @@ class ArrayVoice:
     def __init__(self, stream: Stream, markets: Mapping[str, MarketStates], now: int) -> None:
         self._stream = stream
         self._markets = markets
-        self._news = {symbol: _News(stream, states, now) for symbol, states in markets.items()}
+        self._news: dict[str, _News] = {}
+        for symbol, states in markets.items():
+            self._of(symbol, states).take(now)
 
     def start(self, now: int) -> None:
         """Nothing: who wants to know what has not changed can ask."""
@@ -58,27 +61,27 @@ class ArrayVoice:
         messages = [
             message
             for symbol, states in self._markets.items()
-            if (message := self._of(symbol, states, now).take(now)) is not None
+            if (message := self._of(symbol, states).take(now)) is not None
         ]
         if messages:
             yield Event(self._stream, array_message(messages))
 
-    def _of(self, symbol: str, states: MarketStates, now: int) -> "_News":
+    def _of(self, symbol: str, states: MarketStates) -> "_News":
+        # A market that was added later is news as a whole.
         found = self._news.get(symbol)
         if found is None:
-            # A market that was added later.
-            found = self._news[symbol] = _News(self._stream, states, now)
+            found = self._news[symbol] = _News(self._stream, states)
         return found
 
 
 class _News:
-    """Whether a state has changed since it was looked at last."""
+    """Whether a state has changed since it was taken last."""
 
-    def __init__(self, stream: Stream, states: MarketStates, now: int) -> None:
+    def __init__(self, stream: Stream, states: MarketStates) -> None:
         self._stream = stream
         self._states = states
-        self._mark = states.mark(now)
-        self._told = self.statement(now).state
+        self._mark: Mark | None = None
+        self._taken: object = None
 
     def statement(self, now: int) -> Statement:
         return self._states.statement(self._stream, now)
@@ -89,9 +92,9 @@ class _News:
             return None
         self._mark = mark
         statement = self.statement(now)
-        if statement.state == self._told:
+        if statement.state == self._taken:
             return None
-        self._told = statement.state
+        self._taken = statement.state
         return statement.message
 
 

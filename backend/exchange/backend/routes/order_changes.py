@@ -2,7 +2,7 @@
 
 from exchange.backend import errors
 from exchange.backend.endpoints import Call, Endpoint, Security
-from exchange.backend.errors import Asked
+from exchange.backend.errors import ApiError, Asked
 from exchange.backend.formats import Json
 from exchange.backend.order_parameters import (
     ORDER_PARAMETERS,
@@ -24,10 +24,11 @@ from exchange.backend.parameters import (
 from exchange.backend.reports import Report
 from exchange.backend.routes.orders import CANCEL_RESTRICTIONS, market_of, new_order
 from exchange.backend.submission import made_up_id, sender, submit
-from exchange.services.commands import AmendOrder, ReplaceOrder
+from exchange.services.commands import AmendOrder, CancelOrder, ReplaceOrder
+from exchange.services.markets import Market
 from exchange.services.messages import Amended, Canceled, Placed, Rejected, Replaced
 
-STOP_ON_FAILURE = "STOP_ON_FAILURE"
+STOP_ON_FAILURE, CANCEL_ONLY = "STOP_ON_FAILURE", "CANCEL_ONLY"
 REPLACE_MODE = choice_parameter(
     "cancelReplaceMode",
     {name: name for name in (STOP_ON_FAILURE, "ALLOW_FAILURE")},
@@ -35,8 +36,8 @@ REPLACE_MODE = choice_parameter(
 ).required()
 RATE_LIMIT_MODE = choice_parameter(
     "orderRateLimitExceededMode",
-    {name: name for name in ("DO_NOTHING", "CANCEL_ONLY")},
-    "What happens to the old order where no more orders may be placed; there is no such limit yet.",
+    {name: name for name in ("DO_NOTHING", CANCEL_ONLY)},
+    "What happens to the old order where the account may place no more orders now.",
 )
 CANCEL_ORDER_ID = integer_parameter("cancelOrderId", "The number of the order to cancel.")
 CANCEL_ORIGINAL_CLIENT_ORDER_ID = text_parameter(
@@ -58,6 +59,10 @@ async def replace_order(call: Call) -> Json:
     if order_id is None and client_order_id is None:
         raise errors.one_of_mandatory(CANCEL_ORIGINAL_CLIENT_ORDER_ID.name, CANCEL_ORDER_ID.name)
     market, order = new_order(call)
+    if values.get(RATE_LIMIT_MODE) == CANCEL_ONLY:
+        refusal = call.state.order_limits.refusal(call.account, 1, call.now)
+        if refusal is not None:
+            raise await _cancel_only(call, market, refusal)
     command = ReplaceOrder(
         **sender(call),
         symbol=market.symbol,
@@ -73,6 +78,33 @@ async def replace_order(call: Call) -> Json:
     if not isinstance(outcome.result, Replaced):
         raise report.refusal(Asked.PLACE)
     return await _replacement(call, report, outcome.result)
+
+
+async def _cancel_only(call: Call, market: Market, refusal: ApiError) -> ApiError:
+    """Cancel an order in whose place no other one may come now; the error that tells of both."""
+    values = call.values
+    command = CancelOrder(
+        **sender(call),
+        symbol=market.symbol,
+        order_id=values.get(CANCEL_ORDER_ID),
+        client_order_id=values.get(CANCEL_ORIGINAL_CLIENT_ORDER_ID),
+        only=values.get(CANCEL_RESTRICTIONS),
+        cancel_client_order_id=values.get(CANCEL_NEW_CLIENT_ORDER_ID, ""),
+    )
+    outcome = await submit(call, command)
+    half = outcome.result
+    assert isinstance(half, Canceled | Rejected), half
+    stops = values[REPLACE_MODE] == STOP_ON_FAILURE
+    is_attempted = isinstance(half, Canceled) or not stops
+    data = {
+        "cancelResult": _word(half),
+        "newOrderResult": "FAILURE" if is_attempted else "NOT_ATTEMPTED",
+        "cancelResponse": await _canceled(Report(call, market, outcome), half),
+        "newOrderResponse": refusal.content() if is_attempted else None,
+    }
+    return errors.replace_failure(
+        data, partly=isinstance(half, Canceled), status=errors.TOO_MANY if stops else None
+    )
 
 
 async def _replacement(call: Call, report: Report, result: Replaced) -> Json:

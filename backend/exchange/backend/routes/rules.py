@@ -1,4 +1,4 @@
-"""By which rules an account trades: its filters, its fees, and what trades must keep to."""
+"""By which rules an account trades: its filters, its fees, its limits, and what trades must keep to."""
 
 from exchange.backend import errors, market_formats
 from exchange.backend.endpoints import Call, Endpoint, Security
@@ -40,6 +40,15 @@ async def commission(call: Call) -> Json:
     )
 
 
+async def order_rate_limits(call: Call) -> list[Json]:
+    """How many orders the account may place, and how many it has placed that nobody has filled."""
+    state = call.state
+    await state.barrier.market_data()
+    counts = state.order_limits.counts(call.account, call.now)
+    listed = call.current.limits.listed_orders()
+    return [{**limit, "count": count} for limit, count in zip(listed, counts, strict=True)]
+
+
 def _execution_rules_weight(values: Values) -> int:
     if SYMBOL in values:
         return 2
@@ -75,5 +84,13 @@ ENDPOINTS = (
         parameters=(SYMBOL.required(),),
         security=Security.USER_DATA,
         weight=20,
+    ),
+    Endpoint(
+        "GET",
+        "/api/v3/rateLimit/order",
+        order_rate_limits,
+        summary="How many orders were placed lately that nobody has filled",
+        security=Security.USER_DATA,
+        weight=40,
     ),
 )

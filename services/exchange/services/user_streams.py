@@ -1,0 +1,127 @@
+"""Who is told what happens to which account: the same for all doors that users listen at."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import msgspec
+
+from exchange.services.list_members import ListMembers
+from exchange.services.markets import Asset, Market
+from exchange.services.messages import (
+    Balance,
+    Key,
+    Opened,
+    Order,
+    OrderList,
+    Outcome,
+    Row,
+    Transfer,
+)
+from exchange.services.user_event_formats import event_content
+from exchange.services.user_events import AccountEvent, account_events
+
+
+class Message:
+    """One event, written at most once for each unit of time."""
+
+    def __init__(
+        self, event: AccountEvent, markets: dict[str, Market], assets: dict[str, Asset]
+    ) -> None:
+        self._event = event
+        self._markets = markets
+        self._assets = assets
+        self._texts: dict[int, bytes] = {}
+
+    def text(self, time_unit: int) -> bytes:
+        """JSON; `time_unit` is what its times are counted in, in µs."""
+        if time_unit not in self._texts:
+            content = event_content(self._event, self._markets, self._assets, time_unit)
+            self._texts[time_unit] = msgspec.json.encode(content)
+        return self._texts[time_unit]
+
+
+class Listener(Protocol):
+    """What a connection listens with to one account."""
+
+    def tell(self, message: Message) -> None:
+        """Something has happened."""
+
+    def revoke(self) -> None:
+        """The key by which it listened is not valid any more; it is told nothing from now on."""
+
+    def break_off(self) -> None:
+        """Events may be missed from now on, or were told that turn out not to have happened."""
+
+
+class UserStreams:
+    """Fed with every outcome. `position` is the number of the last one."""
+
+    def __init__(self, position: int, rows: Iterable[Row], lists: Iterable[Row]) -> None:
+        """`rows` are assets, markets and others; `lists` the open ones and all of their orders."""
+        self.position = position
+        self._markets: dict[str, Market] = {}
+        self._assets: dict[str, Asset] = {}
+        self._members = ListMembers(lists)
+        self._listeners: dict[int, dict[Listener, str]] = {}
+        self._take(rows)
+
+    def listen(self, account: int, api_key: str, listener: Listener) -> None:
+        """From the next outcome on."""
+        self._listeners.setdefault(account, {})[listener] = api_key
+
+    def stop(self, account: int, listener: Listener) -> None:
+        listeners = self._listeners.get(account, {})
+        listeners.pop(listener, None)
+        if not listeners:
+            self._listeners.pop(account, None)
+
+    def apply(self, outcome: Outcome) -> None:
+        """Tell what it means to those who listen."""
+        self._take(outcome.rows)
+        self._members.learn(outcome.rows)
+        if self._concerns_anybody(outcome):
+            self._tell(outcome)
+        self._members.forget(outcome.rows)
+        self.position = outcome.number
+        if isinstance(outcome.result, Opened):
+            # What the journal lost may have been told.
+            self.break_off()
+
+    def break_off(self) -> None:
+        """Part from everybody."""
+        for listeners in list(self._listeners.values()):
+            for listener in list(listeners):
+                listener.break_off()
+        self._listeners.clear()
+
+    def _tell(self, outcome: Outcome) -> None:
+        for event in account_events(outcome, self._members):
+            if event.account in self._listeners:
+                message = Message(event, self._markets, self._assets)
+                for listener in list(self._listeners[event.account]):
+                    listener.tell(message)
+
+    def _concerns_anybody(self, outcome: Outcome) -> bool:
+        """Most outcomes concern nobody who listens here, and cost no more than this look."""
+        if not self._listeners:
+            return False
+        return any(
+            isinstance(row, Order | OrderList | Balance | Transfer)
+            and row.account in self._listeners
+            for row in outcome.rows
+        )
+
+    def _take(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            if isinstance(row, Market):
+                self._markets[row.symbol] = row
+            elif isinstance(row, Asset):
+                self._assets[row.name] = row
+            elif isinstance(row, Key) and row.revoked is not None:
+                self._revoke(row)
+
+    def _revoke(self, key: Key) -> None:
+        for listener, api_key in list(self._listeners.get(key.account, {}).items()):
+            if api_key == key.api_key:
+                self.stop(key.account, listener)
+                listener.revoke()

@@ -313,6 +313,15 @@ def test_variables_of_a_service_are_settings(part: Part) -> None:
         assert {variable["name"] for variable in container["env"]} <= known
 
 
+@pytest.mark.parametrize("folder", ["backend", "websocket"])
+def test_whoever_serves_clients_outside_one_machine_limits_them(folder: str) -> None:
+    (container,) = pod(folder)["containers"]
+    variables = {one["name"]: one.get("value") for one in container["env"]}
+
+    assert variables["RATE_LIMITS"] == "binance"
+    assert compose()["services"][folder]["environment"]["RATE_LIMITS"] == "binance"
+
+
 def test_only_the_backend_has_the_master_key() -> None:
     holders = {
         secret["metadata"]["name"]

@@ -31,6 +31,7 @@ class RunningBackend:
     def __init__(self, folder: Path, database_url: str, redis_url: str, **settings: str) -> None:
         """`settings` are variables of its environment."""
         self.folder = folder
+        self.database_url = database_url
         self.token = secrets.token_hex(16)
         master_key = folder / "master.key"
         master_key.write_text(secrets.token_hex(32))

@@ -10,6 +10,12 @@ from backend.api_client import Trader, send
 from backend.conftest import RunningBackend
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from exchange.services.key_pairs import rsa_pair
 
 
 def new_name() -> str:
@@ -60,6 +66,28 @@ def test_an_ed25519_key_signs_with_its_private_half(backend: RunningBackend) -> 
     assert trader.raw("GET", f"/api/v3/account?{text}&signature={signature}").status == 200
     wrong = quote(base64.b64encode(private.sign(b"else")).decode(), safe="")
     assert trader.raw("GET", f"/api/v3/account?{text}&signature={wrong}").body["code"] == -1022
+
+
+def test_an_rsa_key_signs_with_its_private_half(backend: RunningBackend) -> None:
+    name = new_name()
+    backend.admin("POST", "accounts", name=name)
+    private_pem, public_pem = rsa_pair()
+    private = load_pem_private_key(private_pem.encode(), None)
+    assert isinstance(private, RSAPrivateKey)
+
+    key = backend.key(name, kind="rsa", publicKey=public_pem)
+
+    trader = Trader(backend.api, key["apiKey"])
+    for signed, expected in ((None, 200), (b"else", 400)):
+        # Colons and slashes are signed as they are sent.
+        text = (
+            "symbol=SOLUSDC&side=BUY&type=LIMIT&timeInForce=GTC&quantity=1&price=10"
+            f"&newClientOrderId=a%3Ab%2Fc&timestamp={time.time_ns() // 1_000_000}"
+        )
+        made = private.sign(signed or text.encode(), PKCS1v15(), SHA256())
+        signature = quote(base64.b64encode(made).decode(), safe="")
+        answer = trader.raw("POST", "/api/v3/order/test", body=f"{text}&signature={signature}")
+        assert answer.status == expected, answer
 
 
 def test_a_revoked_key_is_worthless_at_once(backend: RunningBackend) -> None:
@@ -245,7 +273,7 @@ def test_the_status_tells_positions_and_markets(backend: RunningBackend) -> None
         ("POST", "accounts", {"name": 7}, 400),
         ("POST", "accounts", {"name": "a", "other": 1}, 400),
         ("POST", "accounts/nobody/keys", {"kind": "hmac"}, 404),
-        ("POST", "accounts/nobody/keys", {"kind": "rsa"}, 400),
+        ("POST", "accounts/nobody/keys", {"kind": "dsa"}, 400),
         ("DELETE", "keys/nothing", {}, 404),
         ("POST", "deposits", {"account": "nobody", "asset": "USDC", "amount": "1"}, 400),
         (

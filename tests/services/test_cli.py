@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from exchange.services import cli
 from exchange.services.embedded import free_port
@@ -360,14 +359,6 @@ class TestBecoming:
         for _ in range(2):
             done = exchange("db", "upgrade", DATABASE_URL=empty_database_url)
             assert done.returncode == 0, done.stderr
-
-
-def test_an_ed25519_pair_is_one() -> None:
-    private, public = cli.ed25519_pair()
-
-    message = b"signed"
-    signature = load_pem_private_key(private.encode(), None).sign(message)  # type: ignore[call-arg,union-attr]
-    load_pem_public_key(public.encode()).verify(signature, message)  # type: ignore[call-arg,union-attr]
 
 
 def test_the_default_folder_honours_the_desktop_standard(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from frames import opened
 from made_outcomes import BTCUSDT, UNIT, MadeMarket, frame, level, outcome
+from msgspec import structs
 from postgres_db.examples import order
 from servers import KillableServer
 from websockets.asyncio.client import ClientConnection, connect
@@ -21,7 +22,7 @@ from exchange.db_processor.writer import write
 from exchange.postgres_db.connection import connected
 from exchange.redis.leadership import Leadership
 from exchange.services.markets import Asset
-from exchange.services.messages import Account, Counters, OutcomeFrame
+from exchange.services.messages import Account, Counters, OutcomeFrame, Trade
 from exchange.services.orders import Side
 from exchange.services.process import Health, WorldFailed
 from exchange.services.settings import Settings
@@ -64,7 +65,18 @@ class Exchange:
     async def change(
         self, *levels: tuple[Side, int, int], trades: tuple[tuple[int, int], ...] = ()
     ) -> None:
-        made = self.market.frame(*levels, trades=trades)
+        await self._append(self.market.frame(*levels, trades=trades))
+
+    async def trade(self, price: int, time: int) -> None:
+        """At a time of the test's choice."""
+        made = self.market.frame(trades=((price, UNIT),))
+        (one,) = made.outcomes
+        rows = tuple(
+            structs.replace(row, time=time) if isinstance(row, Trade) else row for row in one.rows
+        )
+        await self._append(structs.replace(made, outcomes=(structs.replace(one, rows=rows),)))
+
+    async def _append(self, made: OutcomeFrame) -> None:
         await self._leadership.append(made)
         self.frames.append(made)
 
@@ -176,6 +188,29 @@ async def test_it_begins_where_postgres_is_and_catches_up(
     }
 
 
+async def test_candles_and_tickers_go_on_where_postgres_ends(
+    database_url: str, redis_url: str
+) -> None:
+    async with journal(redis_url) as exchange:
+        now = time.time_ns() // 1_000
+        for price in (100, 103):
+            await exchange.trade(price * UNIT, now)
+        async with connected(database_url, application_name="test") as connection:
+            await write(connection, exchange.frames)
+        await exchange.trade(102 * UNIT, now)
+
+        async with (
+            serving(database_url, redis_url) as served,
+            served.client("/ws/btcusdt@kline_1M/btcusdt@kline_1d@+08:00/btcusdt@ticker") as client,
+        ):
+            month, day, ticker = [await receive(client) for _ in range(3)]
+
+    for candle in (month["k"], day["k"]):
+        assert (candle["f"], candle["L"], candle["n"]) == (1, 3, 3)
+        assert (candle["h"], candle["c"]) == ("103.00000000", "102.00000000")
+    assert (ticker["o"], ticker["n"]) == ("100.00000000", 3)
+
+
 async def test_the_sequence_is_whole_under_load(database_url: str, redis_url: str) -> None:
     async with (
         journal(redis_url) as exchange,
@@ -192,20 +227,28 @@ async def test_the_sequence_is_whole_under_load(database_url: str, redis_url: st
     assert all(one["u"] + 1 == other["U"] for one, other in pairwise(events))
 
 
-async def test_on_a_stop_everyone_is_told(database_url: str, redis_url: str) -> None:
+async def test_on_a_stop_everyone_is_told_some_time_before(
+    database_url: str, redis_url: str
+) -> None:
     async with (
-        journal(redis_url),
+        journal(redis_url) as exchange,
         serving(database_url, redis_url) as served,
         served.client("/ws") as client,
     ):
-        began = time.monotonic()
         served.stop.set()
+        assert (await receive(client))["e"] == "serverShutdown"
+        assert not served.health.ready
+        # What still happens is still told.
+        await client.send('{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}')
+        assert (await receive(client))["result"] is None
+        await exchange.change(trades=((100 * UNIT, UNIT),))
+        assert (await receive(client))["e"] == "trade"
+
         with pytest.raises(ConnectionClosed):
             await client.recv()
-
         assert client.close_code == 1001
         await served.task
-        assert time.monotonic() - began < 2
+        assert not served.health.ready
 
 
 async def test_when_redis_stays_away_everyone_is_told_and_the_state_is_dropped(

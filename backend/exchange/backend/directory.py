@@ -2,7 +2,12 @@
 
 from collections.abc import Iterable
 
-from exchange.backend.signatures import Ed25519Verifier, HmacVerifier, Verifier
+from exchange.backend.signatures import (
+    Ed25519Verifier,
+    HmacVerifier,
+    RsaVerifier,
+    Verifier,
+)
 from exchange.backend.vault import Vault
 from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import Account, Key, KeyKind, Outcome, Row
@@ -61,6 +66,8 @@ class Directory:
         verifier: Verifier
         if key.kind is KeyKind.HMAC:
             verifier = HmacVerifier(self._vault.unseal(key.api_key, key.secret))
-        else:
+        elif key.kind is KeyKind.ED25519:
             verifier = Ed25519Verifier(key.secret)
+        else:
+            verifier = RsaVerifier(key.secret)
         self.keys[key.api_key] = KnownKey(key, verifier)

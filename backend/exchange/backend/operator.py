@@ -16,7 +16,7 @@ from exchange.backend.rulebook import (
     written_rate,
     written_tiers,
 )
-from exchange.backend.signatures import ed25519_public_key
+from exchange.backend.signatures import ed25519_public_key, rsa_public_key
 from exchange.backend.state import Current, State
 from exchange.backend.vault import Vault
 from exchange.backend.wishes import (
@@ -117,18 +117,14 @@ class Operator:
         account = self._account(await self._state(), account_name)
         api_key = _random_text()
         secret: str | None = None
-        if wish.kind == "ed25519":
-            if wish.public_key is None:
-                raise AdminError(400, "An Ed25519 key needs publicKey, its public half in PEM.")
-            try:
-                kind, stored = KeyKind.ED25519, ed25519_public_key(wish.public_key)
-            except ValueError as fault:
-                raise AdminError(400, str(fault)) from None
-        else:
+        kind = KeyKind(wish.kind.upper())
+        if kind is KeyKind.HMAC:
             if wish.public_key is not None:
                 raise AdminError(400, "An HMAC key has no publicKey.")
             secret = _random_text()
-            kind, stored = KeyKind.HMAC, self._vault.seal(api_key, secret.encode())
+            stored = self._vault.seal(api_key, secret.encode())
+        else:
+            stored = _public_key(kind, wish.public_key)
         await self._submit(
             CreateKey(
                 account=account.id,
@@ -331,6 +327,16 @@ def _refusal(result: Rejected, conflict: str) -> AdminError:
     if result.reason is Reason.ALREADY_EXISTS and conflict:
         sentence = conflict
     return AdminError(status, result.detail or sentence)
+
+
+def _public_key(kind: KeyKind, pem: str | None) -> bytes:
+    if pem is None:
+        name = "Ed25519" if kind is KeyKind.ED25519 else "RSA"
+        raise AdminError(400, f"An {name} key needs publicKey, its public half in PEM.")
+    try:
+        return ed25519_public_key(pem) if kind is KeyKind.ED25519 else rsa_public_key(pem)
+    except ValueError as fault:
+        raise AdminError(400, str(fault)) from None
 
 
 def _random_text() -> str:

@@ -371,6 +371,6 @@ SIGNATURE = Parameter(
     name=SIGNATURE_NAME,
     read=lambda _name, text: text,
     schema={"type": "string"},
-    description="HMAC-SHA256 in hex, or Ed25519 in base64, of query and body as they are sent.",
+    description="HMAC-SHA256 in hex, or Ed25519 or RSA in base64, of query and body as they are sent.",
     mandatory=True,
 )

@@ -1,4 +1,4 @@
-"""Signatures of requests: HMAC-SHA256 by a shared secret, or Ed25519 by a private key."""
+"""Signatures of requests: HMAC-SHA256 by a shared secret, Ed25519 or RSA by a private key."""
 
 import base64
 import binascii
@@ -9,7 +9,17 @@ from urllib.parse import unquote_to_bytes
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+    load_pem_public_key,
+)
+
+RSA_BITS_MIN, RSA_BITS_MAX = 2_048, 4_096
 
 
 class Verifier(Protocol):
@@ -62,15 +72,47 @@ class Ed25519Verifier:
         return decoded
 
 
+class RsaVerifier:
+    """PKCS #1 v1.5 with SHA-256 in base64, and only over the payload as it was sent."""
+
+    def __init__(self, public_key: bytes) -> None:
+        """The key is in DER, as `rsa_public_key` has checked it."""
+        key = load_der_public_key(public_key)
+        assert isinstance(key, RSAPublicKey)
+        self._key = key
+
+    def verify(self, payload: bytes, signature: str) -> bytes | None:
+        try:
+            decoded = base64.b64decode(signature, validate=True)
+            self._key.verify(decoded, payload, PKCS1v15(), SHA256())
+        except (ValueError, binascii.Error, InvalidSignature):
+            return None
+        return decoded
+
+
 def ed25519_public_key(pem: str) -> bytes:
     """The 32 bytes of a public key in PEM; raises ValueError with a sentence."""
-    try:
-        key = load_pem_public_key(pem.encode())
-    except (ValueError, TypeError, UnsupportedAlgorithm) as fault:
-        raise ValueError("The public key is not a PEM text.") from fault
+    key = _public_key(pem)
     if not isinstance(key, Ed25519PublicKey):
         raise ValueError("The public key is not an Ed25519 key.")
     return key.public_bytes_raw()
+
+
+def rsa_public_key(pem: str) -> bytes:
+    """A public key in DER, from PEM; raises ValueError with a sentence."""
+    key = _public_key(pem)
+    if not isinstance(key, RSAPublicKey):
+        raise ValueError("The public key is not an RSA key.")
+    if not RSA_BITS_MIN <= key.key_size <= RSA_BITS_MAX:
+        raise ValueError(f"The public key is not of {RSA_BITS_MIN} to {RSA_BITS_MAX} bits.")
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _public_key(pem: str) -> object:
+    try:
+        return load_pem_public_key(pem.encode())
+    except (ValueError, TypeError, UnsupportedAlgorithm) as fault:
+        raise ValueError("The public key is not a PEM text.") from fault
 
 
 def request_hash(api_key: str, signature: bytes) -> bytes:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 
@@ -58,12 +59,9 @@ class Connection:
         """
         reading = asyncio.create_task(self._read(take))
         writing = asyncio.create_task(self._write_on())
+        ends: list[asyncio.Future[Any]] = [reading, writing, self._parting]
         try:
-            await asyncio.wait(
-                [reading, writing, self._parting],
-                timeout=LIFE_S,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            await asyncio.wait(ends, timeout=LIFE_S, return_when=asyncio.FIRST_COMPLETED)
             if not (reading.done() or writing.done()):
                 self.part(GOING_AWAY, "a connection lives for 24 hours")
             if self._parting.done():

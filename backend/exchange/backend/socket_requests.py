@@ -111,11 +111,11 @@ def _frame(text: str | bytes) -> _Frame:
 
 
 def _id_of(text: str | bytes) -> msgspec.Raw:
-    """The id of a message whose other fields are wrong."""
+    """The id of a message whose other fields are wrong; one that is no object has none."""
     try:
         id: msgspec.Raw = _decode_id(text).id
     except msgspec.MsgspecError:
-        return _NULL
+        raise Unreadable(errors.INVALID_JSON.error()) from None
     _check_id(id)
     return id
 

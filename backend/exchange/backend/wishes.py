@@ -22,7 +22,7 @@ class NewAccount(_Body):
 
 
 class NewKey(_Body):
-    kind: Literal["hmac", "ed25519"]
+    kind: Literal["hmac", "ed25519", "rsa"]
     can_trade: bool = True
     public_key: Text | None = None
 

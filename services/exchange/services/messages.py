@@ -37,6 +37,7 @@ than they can have come."""
 class KeyKind(StrEnum):
     HMAC = "HMAC"
     ED25519 = "ED25519"
+    RSA = "RSA"
 
 
 class TransferKind(StrEnum):

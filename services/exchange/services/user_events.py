@@ -197,14 +197,14 @@ class _Walk:
         return not is_refused or bool(row.filled or row.terms.prevented)
 
     def _is_set_off(self, row: Order) -> bool:
-        """Whether a stop order begins to work with this row."""
+        """Whether a stop order begins to work with this row: its first one in which it works, and
+        neither traded nor lost anything nor was amended."""
         before = self._last.get(row.id)
         terms = row.terms
         return (
             row.type.is_contingent
             and row.status is OrderStatus.NEW
             and not (terms.waiting or row.filled or terms.prevented)
-            and terms.working_time == self._outcome.time
             and (before is None or before.terms.waiting)
             and row.id not in self._amended
         )

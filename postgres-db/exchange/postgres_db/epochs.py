@@ -5,11 +5,15 @@ from exchange.postgres_db.connection import connected, reporting_failures
 _NAME = "exchange-epochs"
 
 
-async def next_epoch(dsn: str) -> int:
-    """A number that no engine had before; it is used up even if this one never leads."""
+async def next_epoch(dsn: str, *, above: int = 0) -> int:
+    """A number that no engine had before; it is used up even if this one never leads.
+
+    `above` is the epoch that Redis knows: a database that was restored from a backup has forgotten
+    the later ones.
+    """
     async with connected(dsn, application_name=_NAME) as connection:
         with reporting_failures():
-            return int(await connection.fetchval(_NEXT_EPOCH))
+            return int(await connection.fetchval(_NEXT_EPOCH, above))
 
 
 async def cluster_uuid(dsn: str) -> str:
@@ -34,6 +38,6 @@ async def note_clean_stop(dsn: str, number: int) -> None:
             await connection.execute(_NOTE_CLEAN_STOP, number)
 
 
-_NEXT_EPOCH = "UPDATE epoch SET number = number + 1 RETURNING number"
+_NEXT_EPOCH = "UPDATE epoch SET number = greatest(number, $1) + 1 RETURNING number"
 # The writer may still be behind: it keeps the note until it writes past it.
 _NOTE_CLEAN_STOP = "UPDATE position SET clean_stop = $1 WHERE number <= $1"

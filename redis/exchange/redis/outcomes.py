@@ -118,15 +118,18 @@ class Outcomes:
     async def follow(self, position: int) -> AsyncGenerator[list[OutcomeFrame], None]:
         """All frames after `position`, as they are published; [] now and then when there are none.
 
-        Keeps its place over a lost connection. Raises ChainBroken on a gap, and ConnectionLost
-        when Redis stays away for longer than two seconds.
+        Keeps its place over a lost connection, unless the server has lost what was followed.
+        Raises ChainBroken then and on a gap, and ConnectionLost when Redis stays away for longer
+        than two seconds.
         """
         loop = asyncio.get_running_loop()
         lost_since: float | None = None
+        followed: OutcomeFrame | None = None
         while True:
             try:
-                async for frames in self._listen(position):
+                async for frames in self._listen(position, followed):
                     position = _check_chain(frames, position)
+                    followed = frames[-1] if frames else followed
                     lost_since = None
                     yield frames
             except (ConnectionLost, CommandRefused):
@@ -163,18 +166,25 @@ class Outcomes:
 
     async def cluster(self, uuid: str) -> None:
         """Mark an unmarked journal as this database's, or refuse one that is another's."""
-        await self._connection.call("SET", CLUSTER, uuid, "NX")
-        found = (await self._connection.call("GET", CLUSTER)).decode()
-        if found != uuid:
+        found = await self._connection.call("GET", CLUSTER)
+        if found is None:
+            # Only then: a Redis without memory refuses to write even what is there already.
+            await self._connection.call("SET", CLUSTER, uuid, "NX")
+            found = await self._connection.call("GET", CLUSTER)
+        if found.decode() != uuid:
             raise OperatorNeeded(
-                f"This Redis holds the journal of another exchange ({found}), not of this database"
-                f" ({uuid}). Check REDIS_URL and DATABASE_URL."
+                f"This Redis holds the journal of another exchange ({found.decode()}), not of this"
+                f" database ({uuid}). Check REDIS_URL and DATABASE_URL."
             )
 
-    async def _listen(self, position: int) -> AsyncGenerator[list[OutcomeFrame], None]:
+    async def _listen(
+        self, position: int, followed: OutcomeFrame | None
+    ) -> AsyncGenerator[list[OutcomeFrame], None]:
         """Frames after `position` from the channel, and from the stream wherever one is missing."""
         waiting: deque[bytes] = deque(maxlen=FRAMES_WAITING_MAX)
         async with _Subscription(self._url, OUTCOMES, waiting.append) as feed:
+            if followed is not None:
+                await self._check_held(feed.reading, followed)
             # Subscribed first, then read: between the two nothing can be missed.
             behind = True
             while True:
@@ -189,6 +199,17 @@ class Outcomes:
                 if not waiting and not behind:
                     # After a silence, look: a message may have been lost without a trace.
                     behind = not await feed.arrival(_IDLE_S)
+
+    @staticmethod
+    async def _check_held(connection: Connection, followed: OutcomeFrame) -> None:
+        """Raise ChainBroken unless the stream still holds what was followed last, as it was.
+
+        A server that lost its tail may have got other outcomes with the same numbers since.
+        """
+        identifier = f"0-{followed.last}"
+        reply = await connection.call("XRANGE", OUTCOMES, identifier, identifier)
+        if [_frame(fields) for _, fields in reply] != [followed]:
+            raise ChainBroken(f"outcome {followed.last} is not in the stream as it was followed")
 
     @staticmethod
     async def _range(connection: Connection, position: int, *, count: int) -> list[OutcomeFrame]:

@@ -141,4 +141,4 @@ async def test_the_first_tables_hold_the_account_of_the_exchange(database_url: s
         position = await connection.fetchrow("SELECT * FROM position")
 
     assert [tuple(account) for account in accounts] == [(0, "exchange", 0)]
-    assert tuple(position) == (True, 0, 0, 0, 0, None)
+    assert tuple(position) == (True, 0, 0, 0, 0, 0)

@@ -18,7 +18,7 @@ from exchange.postgres_db.connection import connected, reporting_failures
 from exchange.postgres_db.epochs import cluster_uuid
 from exchange.postgres_db.schema import require_schema
 from exchange.postgres_db.snapshot import Position
-from exchange.redis.journal import ChainBroken
+from exchange.redis.journal import ChainBroken, JournalGap, JournalLost
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
 from exchange.services.candles import SECONDS_KEPT, Interval
@@ -109,11 +109,7 @@ class _Processor:
                     if not frames:
                         await self._waiting.put(None)
         except ChainBroken as fault:
-            raise OperatorNeeded(
-                f"JOURNAL GAP: {fault}. What is missing is neither in Redis nor in Postgres, and"
-                " nothing is written behind a gap. If Postgres was restored, restore the journal"
-                " of the same time, or a later backup."
-            ) from fault
+            raise JournalGap(str(fault)) from fault
 
     async def _write(self, stop: asyncio.Event) -> None:
         """Until `stop`, and then up to where the outcomes end at that moment."""
@@ -205,10 +201,7 @@ async def _read_position(connection: asyncpg.Connection) -> Position:
 
 async def _check_journal(outcomes: Outcomes, position: Position) -> None:
     if position.number and not await outcomes.top():
-        raise OperatorNeeded(
-            f"The journal in Redis is empty, but the database stands at {position.number}."
-            " Check REDIS_URL, or restore the volume of Redis."
-        )
+        raise JournalLost(position.number)
 
 
 # Market by market, so that the primary key serves.

@@ -15,6 +15,8 @@ from exchange.services.messages import (
     Opened,
     Outcome,
     OutcomeFrame,
+    Reason,
+    Rejected,
     Repeated,
     Result,
     Undecodable,
@@ -56,6 +58,22 @@ class Replica:
             rows += len(outcome.rows)
         self.engine.requests.forget(now)
         return self._frame(tuple(outcomes), now)
+
+    def refuse(self, command: AnyCommand | Undecodable, now: int, detail: str) -> OutcomeFrame:
+        """Frame the refusal of a command that must not be executed; its request is remembered."""
+        uid, request, deadline = 0, None, 0
+        if not isinstance(command, Undecodable):
+            uid, request, deadline = command.uid, command.request, command.deadline
+        outcome = Outcome(
+            number=self.position + 1,
+            time=now,
+            uid=uid,
+            request=request,
+            deadline=deadline,
+            result=Rejected(reason=Reason.POISON, detail=detail),
+        )
+        self.engine.follow(outcome)
+        return self._frame((outcome,), now)
 
     def open(self, number: int, now: int) -> OutcomeFrame:
         """The frame that begins a generation: every counter as it is from there on."""
@@ -164,8 +182,3 @@ def check_claim(replica: Replica, outcome_top: int) -> None:
     """A new leader may be ahead of the stream only by what Postgres has kept of a lost tail."""
     if replica.position > max(outcome_top, replica.loaded_position):
         raise WorldFailed(f"the stream ends at {outcome_top}, behind what this engine has followed")
-    if replica.position > 0 and outcome_top == 0:
-        raise OperatorNeeded(
-            f"The journal in Redis is empty, but the database stands at {replica.position}."
-            " Check REDIS_URL, or restore the volume of Redis."
-        )

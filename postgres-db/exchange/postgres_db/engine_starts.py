@@ -1,31 +1,42 @@
 """How often an engine started without getting anywhere, and which command it was about to apply."""
 
+import asyncpg
 import msgspec
 
-from exchange.postgres_db.connection import connected, reporting_failures
+from exchange.postgres_db.connection import connect, reporting_failures
 
 _NAME = "exchange-engine-starts"
 
 
 class Starts(msgspec.Struct, frozen=True):
-    """`count` includes this start; `attempt` is the command that the last careful one began."""
+    """`count` includes this start; `attempt` is the command that an engine last began alone."""
 
     count: int
     attempt: int | None
 
 
-async def count_start(dsn: str, position: int) -> Starts:
-    """Note that an engine starts at `position`; the count begins anew where it got further."""
-    async with connected(dsn, application_name=_NAME) as connection:
-        with reporting_failures():
-            return Starts(*await connection.fetchrow(_COUNT, position))
+class StartLog:
+    """Use `StartLog.open`, and `close`."""
 
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
 
-async def note_attempt(dsn: str, number: int | None) -> None:
-    """Say, before it happens, which command is about to be applied; None when it went well."""
-    async with connected(dsn, application_name=_NAME) as connection:
+    @classmethod
+    async def open(cls, dsn: str) -> "StartLog":
+        return cls(await connect(dsn, application_name=_NAME))
+
+    async def count(self, position: int) -> Starts:
+        """Note that an engine starts at `position`; the count begins anew where it got further."""
         with reporting_failures():
-            await connection.execute("UPDATE engine_starts SET attempt = $1", number)
+            return Starts(*await self._connection.fetchrow(_COUNT, position))
+
+    async def note(self, attempt: int | None) -> None:
+        """Say, before it happens, which command is about to be applied; None when it went well."""
+        with reporting_failures():
+            await self._connection.execute("UPDATE engine_starts SET attempt = $1", attempt)
+
+    def close(self) -> None:
+        self._connection.terminate()
 
 
 _COUNT = """

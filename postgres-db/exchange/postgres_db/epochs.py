@@ -1,8 +1,18 @@
 """What an engine asks of Postgres before it leads: a new epoch, and how the last one ended."""
 
+import msgspec
+
 from exchange.postgres_db.connection import connected, reporting_failures
 
 _NAME = "exchange-epochs"
+
+
+class End(msgspec.Struct, frozen=True):
+    """Where Postgres stands, and the number behind which the gate was closed, if nothing can have
+    come after it (0: in a new exchange)."""
+
+    position: int
+    clean_stop: int | None
 
 
 async def next_epoch(dsn: str, *, above: int = 0) -> int:
@@ -23,12 +33,10 @@ async def cluster_uuid(dsn: str) -> str:
             return str(await connection.fetchval("SELECT uuid FROM cluster"))
 
 
-async def clean_stop(dsn: str) -> int | None:
-    """The number behind which the gate was closed, if nothing has come after it."""
+async def last_end(dsn: str) -> End:
     async with connected(dsn, application_name=_NAME) as connection:
         with reporting_failures():
-            number: int | None = await connection.fetchval("SELECT clean_stop FROM position")
-            return number
+            return End(*await connection.fetchrow("SELECT number, clean_stop FROM position"))
 
 
 async def note_clean_stop(dsn: str, number: int) -> None:
@@ -36,6 +44,13 @@ async def note_clean_stop(dsn: str, number: int) -> None:
     async with connected(dsn, application_name=_NAME) as connection:
         with reporting_failures():
             await connection.execute(_NOTE_CLEAN_STOP, number)
+
+
+async def use_clean_stop(dsn: str) -> None:
+    """Forget the note, before the start that it is good for: what comes next may be lost, too."""
+    async with connected(dsn, application_name=_NAME) as connection:
+        with reporting_failures():
+            await connection.execute("UPDATE position SET clean_stop = NULL")
 
 
 _NEXT_EPOCH = "UPDATE epoch SET number = greatest(number, $1) + 1 RETURNING number"

@@ -12,7 +12,7 @@ import msgspec
 from exchange.redis.connection import CommandRefused, Connection, ConnectionLost
 from exchange.redis.scripts import INGEST
 from exchange.services.messages import AnyCommand, Undecodable, decode_commands
-from exchange.services.process import WorldFailed
+from exchange.services.process import OperatorNeeded, WorldFailed
 
 COMMANDS = "j:cmd"
 TOP = "j:top"
@@ -50,6 +50,29 @@ class NotIngested(Exception):
 
 class ChainBroken(WorldFailed):
     """What comes next does not follow what we have: drop the state, start from Postgres."""
+
+
+class JournalLost(OperatorNeeded):
+    """Redis holds nothing, although this exchange has had a journal."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(
+            f"The journal in Redis is empty, but the database stands at {position}. Check REDIS_URL,"
+            " or restore the volume of Redis. If it is gone for good, `exchange recover"
+            " --journal-lost` goes on from the database."
+        )
+
+
+class JournalGap(OperatorNeeded):
+    """Between the database and what the streams still hold, something is missing."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"JOURNAL GAP: {where}. What is missing is neither in Redis nor in Postgres, and nothing"
+            " goes on behind a gap. If Postgres was restored, restore a later backup of it, or the"
+            " journal of the same time. If neither is left, move the data of Redis away, and"
+            " `exchange recover --journal-lost` goes on from the database."
+        )
 
 
 class CommandFrame(msgspec.Struct, frozen=True):

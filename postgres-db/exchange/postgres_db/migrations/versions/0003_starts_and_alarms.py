@@ -29,3 +29,8 @@ def upgrade() -> None:
     for statement in _STATEMENTS:
         op.execute(statement)
     op.execute("INSERT INTO engine_starts (number, starts) VALUES (0, 0)")
+    # Nothing comes before a new exchange: that is a clean stop, and as good for one start only.
+    op.execute("""
+        UPDATE position SET clean_stop = 0
+        WHERE number = 0 AND EXISTS (SELECT FROM epoch WHERE epoch.number = 0)
+    """)

@@ -10,6 +10,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from frames import now_us, payload
 from venue import MARKET, SYMBOL, UNIT
 
+from exchange.db_processor import service as db_processor
 from exchange.engine import service
 from exchange.postgres_db import epochs
 from exchange.redis.journal import Closed, Journal, NotIngested
@@ -58,6 +59,14 @@ async def running(settings: Settings) -> AsyncIterator[Health]:
             await task
 
 
+async def write_everything(settings: Settings) -> None:
+    """Let a db-processor write all that is in the stream into Postgres."""
+    stop = asyncio.Event()
+    stop.set()
+    async with asyncio.timeout(15):
+        await db_processor.run(settings, Health(), stop)
+
+
 async def outcome_of(settings: Settings, asked: AnyCommand) -> Outcome:
     """Journal a command as soon as the gate is open, and wait for what it leads to."""
     async with asyncio.timeout(15), await Outcomes.open(settings.redis_url) as outcomes:
@@ -75,9 +84,9 @@ async def outcome_of(settings: Settings, asked: AnyCommand) -> Outcome:
         return found
 
 
-async def all_outcomes(settings: Settings) -> list[Outcome]:
+async def all_outcomes(settings: Settings, after: int = 0) -> list[Outcome]:
     async with await Outcomes.open(settings.redis_url) as outcomes:
-        async with aclosing(outcomes.tail(0, frames_max=1_000)) as feed:
+        async with aclosing(outcomes.tail(after, frames_max=1_000)) as feed:
             return [outcome for frame in await anext(feed) for outcome in frame.outcomes]
 
 

@@ -17,13 +17,13 @@ async def test_an_epoch_is_greater_than_the_one_that_redis_knows(database_url: s
 
 
 async def test_a_new_exchange_begins_as_after_a_clean_stop(database_url: str) -> None:
-    assert await epochs.last_end(database_url) == epochs.End(position=0, clean_stop=0)
+    assert await epochs.last_end(database_url) == epochs.End(position=0, clean_stop=0, time=0)
 
 
 async def test_a_clean_stop_is_noted_although_the_writer_is_behind(database_url: str) -> None:
     await epochs.note_clean_stop(database_url, 7)
 
-    assert await epochs.last_end(database_url) == epochs.End(position=0, clean_stop=7)
+    assert await epochs.last_end(database_url) == epochs.End(position=0, clean_stop=7, time=0)
 
 
 async def test_a_clean_stop_is_good_for_one_start(database_url: str) -> None:

@@ -1,17 +1,23 @@
-"""`python -m exchange.engine`: the service; with `replay …` a recorded market instead."""
+"""`python -m exchange.engine`: the service; with a word behind it, one of the engine's commands."""
 
+import asyncio
 import gc
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.json import encode
+from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import Progress
 
+from exchange.engine.recovery import begin_without_journal, diagnose
 from exchange.engine.replay import (
     BadRecord,
     Replay,
@@ -21,6 +27,8 @@ from exchange.engine.replay import (
 )
 from exchange.engine.service import run
 from exchange.services import process
+from exchange.services.process import OperatorNeeded, WorldFailed
+from exchange.services.settings import InvalidSettings, Settings
 
 PORTION = 10_000
 
@@ -54,6 +62,59 @@ def replay(
     _print(replayed, seconds, difference, compared=expect is not None, as_json=as_json)
     if difference is not None:
         sys.exit(1)
+
+
+@app.command()
+def recover(
+    journal_lost: Annotated[bool, typer.Option("--journal-lost")] = False,
+    yes: Annotated[bool, typer.Option("--yes")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Say what is wrong between Redis and Postgres; with --journal-lost, go on without the journal.
+
+    Example: exchange recover --journal-lost
+    """
+    settings = _settings()
+    with _sentences():
+        diagnosis = asyncio.run(diagnose(settings))
+        if not journal_lost or diagnosis.state != "journal lost":
+            print(encode(diagnosis).decode() if as_json else diagnosis.sentence)
+            is_fine = diagnosis.state not in ("journal lost", "foreign") and not journal_lost
+            sys.exit(0 if is_fine else 1)
+        if not yes:
+            print(diagnosis.sentence, file=sys.stderr)
+            print(
+                "Whatever was acknowledged after that is lost: orders, cancels, deposits. Orders"
+                " that were open then are open again.",
+                file=sys.stderr,
+            )
+            typer.confirm("Go on without the journal?", abort=True, err=True)
+        recovered = asyncio.run(begin_without_journal(settings))
+    if as_json:
+        print(encode(recovered).decode())
+    else:
+        print(
+            f"The exchange goes on behind {recovered.position}, with numbers from"
+            f" {recovered.base}: start it now."
+        )
+
+
+def _settings() -> Settings:
+    try:
+        settings = replace(Settings.from_environment(), log_level="WARNING")
+    except InvalidSettings as fault:
+        sys.exit(str(fault))
+    process.configure_logs("engine", settings)
+    return settings
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """What an operator has to know is one sentence and exit code 1."""
+    try:
+        yield
+    except (OperatorNeeded, WorldFailed, InvalidSettings, OSError) as fault:
+        sys.exit(str(fault) or type(fault).__name__)
 
 
 def _replay(path: Path, *, show: bool) -> tuple[Replay, float]:

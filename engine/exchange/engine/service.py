@@ -127,8 +127,7 @@ async def _check_journal(outcomes: Outcomes, dsn: str) -> int:
     """The last epoch that Redis knows. Raises OperatorNeeded where the journal is gone."""
     _, top, epoch = await outcomes.tops()
     end = await epochs.last_end(dsn)
-    # A clean stop that is used up says that a journal was begun, though Postgres has none of it.
-    if not top and (end.position or (not epoch and end.clean_stop is None)):
+    if not top and end.had_journal(epoch):
         raise JournalLost(end.position)
     return epoch
 

@@ -1,5 +1,7 @@
 """What an engine asks of Postgres before it leads: a new epoch, and how the last one ended."""
 
+from uuid import uuid4
+
 import msgspec
 
 from exchange.postgres_db.connection import connected, reporting_failures
@@ -13,6 +15,18 @@ class End(msgspec.Struct, frozen=True):
 
     position: int
     clean_stop: int | None
+    time: int = 0
+    """When the outcome at the position was made, in µs."""
+
+    def had_journal(self, epoch: int) -> bool:
+        """Whether outcomes may have been made, where Redis has none and knows this last epoch.
+
+        Postgres need not hold any: before the first one the first clean stop is used up, and Redis
+        knows an epoch.
+        """
+        if self.position or self.clean_stop:
+            return True
+        return self.clean_stop is None and not epoch
 
 
 async def next_epoch(dsn: str, *, above: int = 0) -> int:
@@ -33,10 +47,19 @@ async def cluster_uuid(dsn: str) -> str:
             return str(await connection.fetchval("SELECT uuid FROM cluster"))
 
 
+async def renew_cluster(dsn: str) -> str:
+    """Give this database another uuid: a journal that belonged to it does not any more."""
+    uuid = str(uuid4())
+    async with connected(dsn, application_name=_NAME) as connection:
+        with reporting_failures():
+            await connection.execute("UPDATE cluster SET uuid = $1", uuid)
+    return uuid
+
+
 async def last_end(dsn: str) -> End:
     async with connected(dsn, application_name=_NAME) as connection:
         with reporting_failures():
-            return End(*await connection.fetchrow("SELECT number, clean_stop FROM position"))
+            return End(*await connection.fetchrow(_LAST_END))
 
 
 async def note_clean_stop(dsn: str, number: int) -> None:
@@ -53,6 +76,7 @@ async def use_clean_stop(dsn: str) -> None:
             await connection.execute("UPDATE position SET clean_stop = NULL")
 
 
+_LAST_END = "SELECT number, clean_stop, time FROM position"
 _NEXT_EPOCH = "UPDATE epoch SET number = greatest(number, $1) + 1 RETURNING number"
 # The writer may still be behind: it keeps the note until it writes past it.
 _NOTE_CLEAN_STOP = "UPDATE position SET clean_stop = $1 WHERE number <= $1"

@@ -166,16 +166,24 @@ class Outcomes:
 
     async def cluster(self, uuid: str) -> None:
         """Mark an unmarked journal as this database's, or refuse one that is another's."""
-        found = await self._connection.call("GET", CLUSTER)
-        if found is None:
+        if await self.mark() is None:
             # Only then: a Redis without memory refuses to write even what is there already.
             await self._connection.call("SET", CLUSTER, uuid, "NX")
-            found = await self._connection.call("GET", CLUSTER)
-        if found.decode() != uuid:
+        if (found := await self.mark()) != uuid:
             raise OperatorNeeded(
-                f"This Redis holds the journal of another exchange ({found.decode()}), not of this"
-                f" database ({uuid}). Check REDIS_URL and DATABASE_URL."
+                f"This Redis holds the journal of another exchange ({found}), not of this database"
+                f" ({uuid}). Check REDIS_URL and DATABASE_URL."
             )
+
+    async def mark(self) -> str | None:
+        """The uuid of the database that this journal belongs to; None where it has no mark."""
+        found = await self._connection.call("GET", CLUSTER)
+        return None if found is None else str(found.decode())
+
+    async def adopt(self, uuid: str) -> None:
+        """Mark an empty journal as that of another database than before."""
+        assert await self.top() == 0
+        await self._connection.call("SET", CLUSTER, uuid)
 
     async def _listen(
         self, position: int, followed: OutcomeFrame | None

@@ -2,17 +2,18 @@
 
 import importlib.metadata
 import json
-import os
 import sys
 import uuid
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
+from exchange.services import upkeep
 from exchange.services.admin import Admin, AdminFault
-from exchange.services.run_file import Run, default_folder, read_run
+from exchange.services.parts import Fault, become, names_stores, running, set_variables
+from exchange.services.run_file import default_folder
 from exchange.services.settings import InvalidSettings
 
 app = typer.Typer(
@@ -33,10 +34,8 @@ app.add_typer(key_app, name="key")
 app.add_typer(market_app, name="market")
 app.add_typer(asset_app, name="asset")
 app.add_typer(db_app, name="db")
-
-
-class Fault(Exception):
-    """What the user has to know, as a sentence."""
+for command in (upkeep.verify, upkeep.recover):
+    app.command()(command)
 
 
 class KeyType(StrEnum):
@@ -325,9 +324,9 @@ def run(
     Example: DATABASE_URL=postgresql://… REDIS_URL=redis://… exchange run engine
     """
     if data is not None:
-        found = _running(data)
-        _set_variables(DATABASE_URL=found.database_url, REDIS_URL=found.redis_url)
-    _become(f"exchange.{part.value.replace('-', '_')}")
+        found = running(data)
+        set_variables(DATABASE_URL=found.database_url, REDIS_URL=found.redis_url)
+    become(f"exchange.{part.value.replace('-', '_')}")
 
 
 @db_app.command("upgrade")
@@ -336,9 +335,9 @@ def upgrade_database(data: Data = None) -> None:
 
     Example: DATABASE_URL=postgresql://exchange@db/exchange-db exchange db upgrade
     """
-    if data is not None or not os.environ.keys() & {"DATABASE_URL", "DATABASE_URL_FILE"}:
-        _set_variables(DATABASE_URL=_running(data).database_url)
-    _become("exchange.postgres_db", "upgrade")
+    if data is not None or not names_stores():
+        set_variables(DATABASE_URL=running(data).database_url)
+    become("exchange.postgres_db", "upgrade")
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -351,7 +350,7 @@ def bench(
 
     Example: exchange bench orders
     """
-    _become("exchange.lab", "bench", *arguments)
+    become("exchange.lab", "bench", *arguments)
 
 
 @app.command(
@@ -369,7 +368,7 @@ def replay(
 
     Example: exchange replay docs/samples/orders.csv --expect docs/samples/trades.csv
     """
-    _become("exchange.engine", "replay", *arguments)
+    become("exchange.engine", "replay", *arguments)
 
 
 def _transfer(
@@ -435,29 +434,3 @@ def ed25519_pair() -> tuple[str, str]:
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     return private_text.decode(), public_text.decode()
-
-
-def _running(folder: Path | None) -> Run:
-    searched = folder or default_folder()
-    try:
-        run = read_run(searched)
-    except (OSError, ValueError) as fault:
-        raise Fault(f"The run.json of {searched} cannot be read: {fault}.") from None
-    if run is None:
-        raise Fault(
-            f"No exchange runs in {searched}: set DATABASE_URL, or name its folder with --data."
-        )
-    return run
-
-
-def _set_variables(**variables: str) -> None:
-    for variable, value in variables.items():
-        # A file would be preferred to the value.
-        os.environ.pop(f"{variable}_FILE", None)
-        os.environ[variable] = value
-
-
-def _become(module: str, *arguments: str) -> NoReturn:
-    """Replace this process, so that signals go straight to the one that counts."""
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606

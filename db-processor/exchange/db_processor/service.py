@@ -35,7 +35,6 @@ TRANSACTION_IDLE_S = 2
 TURN_PAUSE_S = 0.2
 STOP_S_MAX = 3.0
 TIDY_S = 5.0
-MEMORY_SHARE = 0.25
 CANDLES_AT_ONCE = 5_000
 
 _ADVISORY_LOCK = 0x6578_6368_7772_6974  # "exchwrit"
@@ -156,7 +155,8 @@ class _Processor:
     async def _tidy(self) -> None:
         self._tidied = now = time.monotonic()
         used, limit = await self._outcomes.memory()
-        number = self._retention.droppable(now, memory_short=0 < limit * MEMORY_SHARE < used)
+        share = used / limit if limit else 0.0
+        number = self._retention.droppable(now, memory_share=share)
         if number is not None:
             await self._outcomes.trim(number)
         oldest = time.time_ns() // 1_000 - SECONDS_KEPT

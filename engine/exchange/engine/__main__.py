@@ -15,7 +15,7 @@ import typer
 from msgspec.json import encode
 from msgspec.structs import replace
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TextColumn
 
 from exchange.engine.recovery import begin_without_journal, diagnose
 from exchange.engine.replay import (
@@ -25,7 +25,9 @@ from exchange.engine.replay import (
     read_orders,
     read_trades,
 )
+from exchange.engine.report import Check, as_builtins, as_text, conclusion
 from exchange.engine.service import run
+from exchange.engine.verification import Watch, verify
 from exchange.services import process
 from exchange.services.process import OperatorNeeded, WorldFailed
 from exchange.services.settings import InvalidSettings, Settings
@@ -97,6 +99,40 @@ def recover(
             f"The exchange goes on behind {recovered.position}, with numbers from"
             f" {recovered.base}: start it now."
         )
+
+
+@app.command("verify")
+def verify_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+) -> None:
+    """Check every promise that can be checked from what is kept; exit code 1 on any doubt.
+
+    Example: exchange verify
+    """
+    settings = _settings()
+    progress = Progress(
+        TextColumn("{task.description}"),
+        console=Console(stderr=True),
+        disable=as_json,
+        transient=True,
+        # Lines are for those who read our output, wherever that goes.
+        redirect_stdout=False,
+    )
+    task = progress.add_task("looking …", total=None)
+
+    def show(check: Check) -> None:
+        if not as_json:
+            progress.stop()
+            print(as_text(check), flush=True)
+            progress.start()
+
+    def reached(promise: str, count: int) -> None:
+        progress.update(task, description=f"{promise} … {count:,}")
+
+    with _sentences(), progress:
+        report = asyncio.run(verify(settings, Watch(show, reached)))
+    print(encode(as_builtins(report)).decode() if as_json else conclusion(report))
+    sys.exit(0 if report.is_ok else 1)
 
 
 def _settings() -> Settings:

@@ -119,16 +119,21 @@ async def load(database_dsn: str, outcomes: Outcomes, now: int) -> Replica:
     away.
     """
     async with open_snapshot(database_dsn, application_name="engine") as snapshot:
-        replica = Replica(snapshot.position.number, snapshot.position.epoch)
-        await _load_state(replica, snapshot)
-        await _load_memory(replica.engine, snapshot, now)
-    for request, number, deadline in await _requests_before(outcomes, replica.position, now):
-        replica.engine.requests.remember(request, number, deadline)
+        replica = await load_snapshot(snapshot, now)
+    await remember_requests(replica, outcomes, now)
     log.info(
         "loaded",
         position=replica.position,
         open_orders=sum(len(book.orders) for book in replica.engine.books.values()),
     )
+    return replica
+
+
+async def load_snapshot(snapshot: Snapshot, now: int) -> Replica:
+    """The state that a snapshot holds; requests that created nothing only the stream knows."""
+    replica = Replica(snapshot.position.number, snapshot.position.epoch)
+    await _load_state(replica, snapshot)
+    await _load_memory(replica.engine, snapshot, now)
     return replica
 
 
@@ -159,23 +164,17 @@ async def _load_memory(engine: MatchingEngine, snapshot: Snapshot, now: int) -> 
         engine.requests.remember(request, number, deadline)
 
 
-async def _requests_before(
-    outcomes: Outcomes, position: int, now: int
-) -> list[tuple[bytes, int, int]]:
-    """Requests that can still be repeated, from the part of the stream that the rows came from.
+async def remember_requests(replica: Replica, outcomes: Outcomes, now: int) -> None:
+    """Learn what can still be repeated from the part of the stream that the rows came from.
 
     The rows know only requests that created something; refusals and cancels stand here.
     """
-    found: list[tuple[bytes, int, int]] = []
-    async for frame in outcomes.before(position):
+    async for frame in outcomes.before(replica.position):
         if frame.time < now - REQUEST_LIFE_US:
             break
-        found += [
-            (outcome.request, outcome.number, outcome.deadline)
-            for outcome in frame.outcomes
-            if outcome.request is not None and not isinstance(outcome.result, Repeated)
-        ]
-    return found
+        for outcome in frame.outcomes:
+            if outcome.request is not None and not isinstance(outcome.result, Repeated):
+                replica.engine.requests.remember(outcome.request, outcome.number, outcome.deadline)
 
 
 def check_claim(replica: Replica, outcome_top: int) -> None:

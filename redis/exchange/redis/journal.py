@@ -133,7 +133,7 @@ class Journal:
             )  # fmt: skip
             frames = []
             for identifier, fields in reply[0][1] if reply else ():
-                frame = _command_frame(identifier, fields, position)
+                frame = _frame_after(command_frame(identifier, fields), position)
                 position = frame.first + len(frame.commands) - 1
                 frames.append(frame)
             yield frames
@@ -147,16 +147,19 @@ def number_of(identifier: bytes) -> int:
     return int(identifier.removeprefix(b"0-"))
 
 
-def _command_frame(identifier: bytes, fields: list[bytes], position: int) -> CommandFrame:
-    """The part of a stream entry that lies after `position`."""
+def command_frame(identifier: bytes, fields: list[bytes]) -> CommandFrame:
+    """What stands in a stream entry."""
     values = dict(zip(fields[::2], fields[1::2], strict=True))
     count, last = int(values[b"n"]), number_of(identifier)
-    first = last - count + 1
-    if first > position + 1:
-        raise ChainBroken(f"the journal jumps from {position} to {first}")
-    commands = _commands(values[b"p"], count)
-    known = position + 1 - first
-    return CommandFrame(first + known, commands[known:])
+    return CommandFrame(last - count + 1, _commands(values[b"p"], count))
+
+
+def _frame_after(frame: CommandFrame, position: int) -> CommandFrame:
+    """The part of it that lies after `position`."""
+    if frame.first > position + 1:
+        raise ChainBroken(f"the journal jumps from {position} to {frame.first}")
+    known = position + 1 - frame.first
+    return CommandFrame(frame.first + known, frame.commands[known:]) if known else frame
 
 
 def _commands(payload: bytes, count: int) -> Sequence[AnyCommand | Undecodable]:

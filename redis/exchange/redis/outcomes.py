@@ -89,7 +89,7 @@ class Outcomes:
                 "XREVRANGE", OUTCOMES, end, "-", "COUNT", _READ_FRAMES
             )
             for _, fields in reply:
-                frame = _frame(fields)
+                frame = outcome_frame(fields)
                 yield frame
             if not reply:
                 return
@@ -109,7 +109,7 @@ class Outcomes:
                     "XREAD", "COUNT", frames_max, "BLOCK", _BLOCK_MS,
                     "STREAMS", OUTCOMES, f"0-{position}",
                 )  # fmt: skip
-                frames = [_frame(fields) for _, fields in reply[0][1]] if reply else []
+                frames = [outcome_frame(fields) for _, fields in reply[0][1]] if reply else []
                 position = _check_chain(frames, position)
                 yield frames
         finally:
@@ -216,13 +216,13 @@ class Outcomes:
         """
         identifier = f"0-{followed.last}"
         reply = await connection.call("XRANGE", OUTCOMES, identifier, identifier)
-        if [_frame(fields) for _, fields in reply] != [followed]:
+        if [outcome_frame(fields) for _, fields in reply] != [followed]:
             raise ChainBroken(f"outcome {followed.last} is not in the stream as it was followed")
 
     @staticmethod
     async def _range(connection: Connection, position: int, *, count: int) -> list[OutcomeFrame]:
         reply = await connection.call("XRANGE", OUTCOMES, f"0-{position + 1}", "+", "COUNT", count)
-        return [_frame(fields) for _, fields in reply]
+        return [outcome_frame(fields) for _, fields in reply]
 
 
 class _Subscription:
@@ -287,7 +287,8 @@ def _successors(waiting: deque[bytes], position: int) -> tuple[list[OutcomeFrame
     return frames, False
 
 
-def _frame(fields: list[bytes]) -> OutcomeFrame:
+def outcome_frame(fields: list[bytes]) -> OutcomeFrame:
+    """What stands in a stream entry; raises OperatorNeeded where it cannot be read."""
     values = dict(zip(fields[::2], fields[1::2], strict=True))
     try:
         return decode_frame(values[b"p"])

@@ -30,6 +30,7 @@ class RunningBackend:
     def __init__(self, folder: Path, database_url: str, redis_url: str) -> None:
         self.folder = folder
         self.token = secrets.token_hex(16)
+        self.database_url = database_url
         master_key = folder / "master.key"
         master_key.write_text(secrets.token_hex(32))
         master_key.chmod(0o600)

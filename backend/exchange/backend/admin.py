@@ -23,6 +23,7 @@ from exchange.backend.gateway import NotExecuted, OutcomeUnknown
 from exchange.backend.signatures import ed25519_public_key
 from exchange.backend.state import Current, State
 from exchange.backend.vault import Vault
+from exchange.postgres_db.alarms import delete_alarm
 from exchange.services.amounts import InvalidAmount, TooPrecise, format_amount, parse_amount
 from exchange.services.markets import Asset, Market, Mode
 from exchange.services.messages import (
@@ -169,6 +170,10 @@ def _routes(current: Current, vault: Vault, health: Health) -> FastAPI:
     async def set_mode(symbol: str, body: NewMode) -> dict[str, Any]:
         return await operator.set_mode(symbol, Mode(body.mode))
 
+    @app.delete("/admin/alarms/{name}")
+    async def clear_alarm(name: str) -> dict[str, Any]:
+        return await operator.clear_alarm(name)
+
     @app.get("/admin/status")
     async def get_status() -> dict[str, Any]:
         return await status.read(current, health)
@@ -269,6 +274,16 @@ class Operator:
     async def set_mode(self, symbol: str, mode: Mode) -> dict[str, Any]:
         await self._submit(SetMode(symbol=symbol, mode=mode))
         return {"symbol": symbol, "mode": mode.value}
+
+    async def clear_alarm(self, name: str) -> dict[str, Any]:
+        """It is not journalled: it changes nothing but what operators are shown."""
+        try:
+            found = await delete_alarm(self._current.state.database, name)
+        except WorldFailed as fault:
+            raise AdminError(503, f"{fault}.") from None
+        if not found:
+            raise AdminError(404, f"There is no alarm {name}.")
+        return {"cleared": name}
 
     async def _state(self) -> State:
         """The state, with everything in it that anybody was told before."""

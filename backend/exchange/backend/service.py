@@ -4,6 +4,7 @@ import asyncio
 import gc
 import time
 
+import asyncpg
 import structlog
 
 from exchange.backend.admin import AdminApplication
@@ -91,7 +92,7 @@ class Backend:
                 connections = await pool(dsn, application_name=NAME, size_max=POOL_SIZE_MAX)
                 try:
                     barrier = Barrier(outcomes, connections, position)
-                    state = _state(journal, outcomes, directory, views, barrier)
+                    state = _state(journal, outcomes, directory, views, barrier, connections)
                     await self._follow(settings, health, state, position)
                 finally:
                     connections.terminate()
@@ -122,13 +123,14 @@ def _state(
     directory: Directory,
     views: MarketViews,
     barrier: Barrier,
+    connections: asyncpg.Pool,
 ) -> State:
     def pass_barrier(outcome: Outcome) -> None:
         barrier.views.advance(outcome.number)
 
     # Whoever waits at the barrier reads the views: they come first.
     gateway = Gateway(journal, outcomes, [directory.apply, views.apply, pass_barrier])
-    return State(directory, views, gateway, barrier, outcomes)
+    return State(directory, views, gateway, barrier, outcomes, connections)
 
 
 async def _load(snapshot: Snapshot, vault: Vault) -> tuple[Directory, MarketViews]:

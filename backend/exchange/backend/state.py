@@ -1,5 +1,6 @@
 """What this process knows of the exchange, from one load until something breaks."""
 
+import asyncpg
 import msgspec
 
 from exchange.backend import errors
@@ -18,6 +19,7 @@ class State(msgspec.Struct, frozen=True):
     gateway: Gateway
     barrier: Barrier
     outcomes: Outcomes
+    database: asyncpg.Pool
 
 
 class Current:

@@ -5,13 +5,14 @@ It also forgets what nobody needs any more: the streams behind what is written, 
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import aclosing
 
 import asyncpg
 import prometheus_client
 import structlog
 
+from exchange.db_processor.auditor import audit_for_ever
 from exchange.db_processor.retention import Retention
 from exchange.db_processor.writer import write
 from exchange.postgres_db.connection import connected, reporting_failures
@@ -75,7 +76,8 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             await _check_journal(outcomes, position)
             health.set(True, "writing")
             log.info("writing", position=position.number)
-            await _Processor(connection, outcomes, position).run(stop)
+            processor = _Processor(connection, outcomes, position)
+            await processor.run(stop, audit_for_ever(settings))
 
 
 class _Processor:
@@ -94,9 +96,9 @@ class _Processor:
         self._waiting: asyncio.Queue[OutcomeFrame | None] = asyncio.Queue(FRAMES_WAITING_MAX)
         POSITION.set(position.number)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        # The writer ends by itself, some time after `stop`, and the reader never does.
-        await until_stopped(asyncio.Event(), self._read(), self._write(stop))
+    async def run(self, stop: asyncio.Event, auditing: Awaitable[None]) -> None:
+        # The writer ends by itself, some time after `stop`, and the others never do.
+        await until_stopped(asyncio.Event(), self._read(), self._write(stop), auditing)
 
     async def _read(self) -> None:
         try:

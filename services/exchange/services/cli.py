@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import sys
+import time
 import uuid
 from enum import StrEnum
 from pathlib import Path
@@ -29,11 +30,13 @@ key_app = typer.Typer(help="API keys of accounts.", no_args_is_help=True)
 market_app = typer.Typer(help="Markets and what they do.", no_args_is_help=True)
 asset_app = typer.Typer(help="Assets that can be held and traded.", no_args_is_help=True)
 db_app = typer.Typer(help="The database.", no_args_is_help=True)
+alarm_app = typer.Typer(help="What `exchange status` warns of.", no_args_is_help=True)
 app.add_typer(account_app, name="account")
 app.add_typer(key_app, name="key")
 app.add_typer(market_app, name="market")
 app.add_typer(asset_app, name="asset")
 app.add_typer(db_app, name="db")
+app.add_typer(alarm_app, name="alarm")
 for command in (upkeep.verify, upkeep.recover):
     app.command()(command)
 
@@ -311,6 +314,19 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
         _print_status(answer)
 
 
+@alarm_app.command("clear")
+def clear_alarm(
+    name: Annotated[str, typer.Argument(help="As `exchange status` names it.")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say that an alarm was seen: it is not shown any more, unless it is raised again.
+
+    Example: exchange alarm clear audit-money
+    """
+    _print_fields(Admin.find(data).delete("alarms", name), as_json)
+
+
 @app.command()
 def run(
     part: Annotated[Part, typer.Argument(help="Which service.")],
@@ -409,6 +425,9 @@ def _print_fields(fields: dict[str, Any], as_json: bool) -> None:
 def _print_status(answer: dict[str, Any]) -> None:
     positions, lag = answer["positions"], answer["lag"]
     print(f"{'ready' if answer['ready'] else 'NOT READY'}: {answer['sentence']}")
+    for alarm in answer["alarms"] or []:
+        since = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(alarm["time"] // 1_000_000))
+        print(f"ALARM {alarm['name']}, {since}: {alarm['sentence']}")
     print(f"gate       {answer['gate']}")
     print(f"epoch      {answer['epoch']}")
     print(f"journal    {positions['journal']}")

@@ -50,6 +50,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where /metrics, /live and /ready listen."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
+    audit_seconds: int = 60
+    """How often the db-processor adds up all money and all locks; 0: never."""
     create_default_markets: bool = False
     """Give a new, empty exchange SOLUSDC, BTCUSDT and ETHUSDT."""
 

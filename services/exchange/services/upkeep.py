@@ -1,4 +1,4 @@
-"""The commands that look after what the exchange keeps: verify, recover."""
+"""The commands that look after what the exchange keeps."""
 
 from pathlib import Path
 from typing import Annotated

@@ -19,6 +19,7 @@ COMMANDS = [
     "up", "account create", "key create", "key revoke", "deposit", "withdraw", "market add",
     "market halt", "market resume", "market cancel-only", "asset add", "status", "run",
     "db upgrade", "bench", "replay", "verify", "recover", "alarm clear",
+    "backup", "restore",
 ]  # fmt: skip
 
 

@@ -70,20 +70,24 @@ def replay(
 def recover(
     journal_lost: Annotated[bool, typer.Option("--journal-lost")] = False,
     yes: Annotated[bool, typer.Option("--yes")] = False,
+    if_needed: Annotated[bool, typer.Option("--if-needed")] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Say what is wrong between Redis and Postgres; with --journal-lost, go on without the journal.
+
+    With --if-needed it does so without a question where the journal is lost, and is content where
+    it is not: after a restored backup that is decided.
 
     Example: exchange recover --journal-lost
     """
     settings = _settings()
     with _sentences():
         diagnosis = asyncio.run(diagnose(settings))
-        if not journal_lost or diagnosis.state != "journal lost":
+        if not (journal_lost or if_needed) or diagnosis.state != "journal lost":
             print(encode(diagnosis).decode() if as_json else diagnosis.sentence)
             is_fine = diagnosis.state not in ("journal lost", "foreign") and not journal_lost
             sys.exit(0 if is_fine else 1)
-        if not yes:
+        if not (yes or if_needed):
             print(diagnosis.sentence, file=sys.stderr)
             print(
                 "Whatever was acknowledged after that is lost: orders, cancels, deposits. Orders"

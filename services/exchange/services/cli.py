@@ -37,8 +37,6 @@ app.add_typer(market_app, name="market")
 app.add_typer(asset_app, name="asset")
 app.add_typer(db_app, name="db")
 app.add_typer(alarm_app, name="alarm")
-for command in (upkeep.verify, upkeep.recover):
-    app.command()(command)
 
 
 class KeyType(StrEnum):
@@ -385,6 +383,10 @@ def replay(
     Example: exchange replay docs/samples/orders.csv --expect docs/samples/trades.csv
     """
     become("exchange.engine", "replay", *arguments)
+
+
+for command in (upkeep.verify, upkeep.recover, upkeep.backup, upkeep.restore):
+    app.command()(command)
 
 
 def _transfer(

@@ -57,11 +57,19 @@ def become_beside_stores(folder: Path | None, module: str, *arguments: str) -> N
             set_variables(DATABASE_URL=stores.database_url, REDIS_URL=stores.redis_url)
             if not stores.are_ours:
                 become(module, *arguments)
-            sys.stdout.flush()
-            done = subprocess.run([sys.executable, "-m", module, *arguments], check=False)
+            code = call(module, *arguments)
     except (LauncherFault, ServerFault, OSError, ValueError) as fault:
         raise Fault(str(fault)) from None
-    sys.exit(done.returncode)
+    sys.exit(code)
+
+
+def call(module: str, *arguments: str, quiet: bool = False) -> int:
+    """Run a part as a child to its end, and return its exit code."""
+    sys.stdout.flush()
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(
+        command, check=False, stdout=subprocess.DEVNULL if quiet else None
+    ).returncode
 
 
 def names_stores() -> bool:

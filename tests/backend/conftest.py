@@ -32,6 +32,7 @@ class RunningBackend:
         """`settings` are variables of its environment."""
         self.folder = folder
         self.token = secrets.token_hex(16)
+        self.database_url = database_url
         master_key = folder / "master.key"
         master_key.write_text(secrets.token_hex(32))
         master_key.chmod(0o600)

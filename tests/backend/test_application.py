@@ -19,7 +19,11 @@ from exchange.services.embedded import free_port
 from exchange.services.rate_limits import API_LIMITS
 from exchange.services.settings import InvalidSettings
 
-WITH_IT = {"klines": "&interval=1m", "uiKlines": "&interval=1m", "historicalBlockTrades": "&fromId=0"}
+WITH_IT = {
+    "klines": "&interval=1m",
+    "uiKlines": "&interval=1m",
+    "historicalBlockTrades": "&fromId=0",
+}
 JSON = "application/json;charset=UTF-8"
 
 

@@ -12,8 +12,8 @@ from stream_clients import (
     handshake,
     receive,
     running,
-    upgrade,
     until,
+    upgrade,
 )
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus

@@ -33,6 +33,7 @@ class RunningBackend:
         self.folder = folder
         self.database_url = database_url
         self.token = secrets.token_hex(16)
+        self.database_url = database_url
         master_key = folder / "master.key"
         master_key.write_text(secrets.token_hex(32))
         master_key.chmod(0o600)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from servers import execute_sql
 
 from exchange.services.key_pairs import rsa_pair
 
@@ -263,6 +264,22 @@ def test_the_status_tells_positions_and_markets(backend: RunningBackend) -> None
     assert status["positions"]["journal"] == status["positions"]["engine"] > 0
     assert {"symbol": "SOLUSDC", "mode": "RUNNING"} in status["markets"]
     assert status["accounts"] >= 1
+    assert status["alarms"] == []
+
+
+def test_an_alarm_is_shown_until_it_is_cleared(backend: RunningBackend) -> None:
+    execute_sql(
+        backend.database_url, "INSERT INTO alarms VALUES ('audit-money', 'NOT SO: money.', 17)"
+    )
+
+    shown = backend.admin("GET", "status").body["alarms"]
+    cleared = backend.admin("DELETE", "alarms/audit-money")
+    again = backend.admin("DELETE", "alarms/audit-money")
+
+    assert shown == [{"name": "audit-money", "sentence": "NOT SO: money.", "time": 17}]
+    assert (cleared.status, cleared.body) == (200, {"cleared": "audit-money"})
+    assert (again.status, again.body) == (404, {"error": "There is no alarm audit-money."})
+    assert backend.admin("GET", "status").body["alarms"] == []
 
 
 @pytest.mark.parametrize(

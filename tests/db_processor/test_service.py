@@ -1,6 +1,7 @@
 """The db-processor: everything in the stream gets into Postgres, in order, once, by one process."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -13,10 +14,11 @@ import pytest
 from frames import opened
 from postgres_db.examples import MARKET, frame, order, outcome, trade
 from prometheus_client import REGISTRY
-from servers import ask_redis
+from servers import KillableServer, ask_redis
 
 from exchange.db_processor import retention, service
 from exchange.postgres_db.connection import connected
+from exchange.postgres_db.epochs import cluster_uuid
 from exchange.redis.leadership import Leadership
 from exchange.redis.outcomes import Outcomes
 from exchange.services.messages import OutcomeFrame
@@ -318,3 +320,42 @@ async def test_killed_in_the_middle_it_writes_everything_once(
     assert await database.fetchval("SELECT sum(trades) FROM candles WHERE interval = '1m'") == len(
         orders
     )
+
+
+async def test_a_full_redis_is_emptied_even_by_a_db_processor_that_comes_late(
+    own_redis: KillableServer, database_url: str
+) -> None:
+    settings = Settings(database_url=database_url, redis_url=own_redis.url)
+    limit = 24 * 1024 * 1024
+    assert ask_redis(own_redis.url, f"CONFIG SET maxmemory {limit}") == "+OK"
+    leadership = await Leadership.open(own_redis.url)
+    await leadership.claim(3)
+    await leadership.open_gate(opened(previous=0, number=1, epoch=3))
+    async with await Outcomes.open(own_redis.url) as outcomes:
+        await outcomes.cluster(await cluster_uuid(database_url))
+    number = 1
+    with contextlib.suppress(TimeoutError):
+        while True:
+            # Where there is no memory it waits for some.
+            async with asyncio.timeout(1):
+                await leadership.append(
+                    frame(number, *map(outcome, range(number + 1, number + 101)))
+                )
+            number += 100
+
+    # It writes everything and ends before it has looked at the memory; the next one finds nothing
+    # to write.
+    for _ in range(2):
+        stop = asyncio.Event()
+        stop.set()
+        await service.run(settings, Health(), stop)
+    async with running(settings):
+        await leadership.append(frame(number, outcome(number + 1)))
+
+        async def is_roomy() -> bool:
+            async with await Outcomes.open(own_redis.url) as outcomes:
+                used, _ = await outcomes.memory()
+                return used < limit * 0.7
+
+        await until(is_roomy, 15)
+    leadership.close()

@@ -232,7 +232,10 @@ async def test_a_zombie_cannot_keep_the_position(
         # The lock time-out is longer than the zombie's idle time, so this waits and goes on.
         await write(connection, [frame(0, outcome(1))])
 
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+        # Whether asyncpg knows already that the connection has ended is chance.
+        with pytest.raises(
+            (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+        ):
             await zombie.execute("COMMIT")
 
 
@@ -302,10 +305,10 @@ async def test_a_clean_stop_holds_until_something_follows_it(
     await epochs.note_clean_stop(database_url, 2)
 
     await write(connection, [frame(0, outcome(1), outcome(2))])
-    assert await epochs.clean_stop(database_url) == 2
+    assert (await epochs.last_end(database_url)).clean_stop == 2
 
     await write(connection, [frame(2, outcome(3))])
-    assert await epochs.clean_stop(database_url) is None
+    assert (await epochs.last_end(database_url)).clean_stop is None
 
 
 async def test_a_lost_connection_is_the_world(connection: asyncpg.Connection) -> None:

@@ -3,95 +3,35 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, suppress
 
 import asyncpg
 import pytest
+from engine.running_engine import (
+    StartEngine,
+    all_outcomes,
+    claim_for_nobody,
+    market_and_money,
+    order,
+    outcome_of,
+    running,
+)
 from frames import command, now_us, payload
 from servers import KillableServer
-from venue import MARKET, SYMBOL, UNIT
 
 from exchange.engine import service
 from exchange.postgres_db import epochs
-from exchange.redis.journal import Closed, Journal, NotIngested
-from exchange.redis.leadership import Leadership
-from exchange.redis.outcomes import Outcomes
-from exchange.services.commands import (
-    AddAsset,
-    AddMarket,
-    AnyCommand,
-    Deposit,
-    NewOrder,
-    PlaceOrder,
-)
+from exchange.redis.journal import Journal, NotIngested
 from exchange.services.market_view import MarketViews
-from exchange.services.markets import Asset
 from exchange.services.messages import (
     JUMP,
     Created,
     Opened,
-    Outcome,
     Placed,
     Reason,
     Rejected,
 )
-from exchange.services.orders import OrderType, Side
-from exchange.services.process import Health, OperatorNeeded, WorldFailed
+from exchange.services.process import Health, OperatorNeeded
 from exchange.services.settings import Settings
-
-
-@asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Health]:
-    """An engine in this process that starts again when the world fails, as process.run does."""
-    stop, health = asyncio.Event(), Health()
-
-    async def live() -> None:
-        while not stop.is_set():
-            with suppress(WorldFailed, OSError):
-                await service.run(settings, health, stop)
-            await asyncio.sleep(0.05)
-
-    task = asyncio.create_task(live())
-    try:
-        async with asyncio.timeout(15):
-            while health.sentence != "leading" and not task.done():
-                await asyncio.sleep(0.02)
-        yield health
-    finally:
-        stop.set()
-        async with asyncio.timeout(10):
-            await task
-
-
-async def outcome_of(settings: Settings, asked: AnyCommand) -> Outcome:
-    """Journal a command as soon as the gate is open, and wait for what it leads to."""
-    async with asyncio.timeout(15), await Outcomes.open(settings.redis_url) as outcomes:
-        journal = await Journal.open(settings.redis_url, name="test")
-        while True:
-            try:
-                number = await journal.append(payload(asked), 1, clock=now_us())
-                break
-            except NotIngested as refusal:
-                assert refusal.reason is Closed.CLOSED
-                await asyncio.sleep(0.05)
-        journal.close()
-        while (found := await outcomes.find(number)) is None:
-            await asyncio.sleep(0.01)
-        return found
-
-
-async def all_outcomes(settings: Settings) -> list[Outcome]:
-    async with await Outcomes.open(settings.redis_url) as outcomes:
-        async with aclosing(outcomes.tail(0, frames_max=1_000)) as feed:
-            return [outcome for frame in await anext(feed) for outcome in frame.outcomes]
-
-
-@pytest.fixture
-def settings(database_url: str, redis_url: str) -> Settings:
-    return Settings(database_url=database_url, redis_url=redis_url)
 
 
 async def test_a_new_exchange_opens_its_gate_and_executes(settings: Settings) -> None:
@@ -113,7 +53,7 @@ async def test_an_engine_that_starts_again_knows_what_was_done(settings: Setting
     assert again.result.reason is Reason.ALREADY_EXISTS
 
 
-async def test_commands_that_wait_for_an_engine_are_executed_in_order(
+async def test_commands_that_wait_for_an_engine_are_executed_inorder(
     settings: Settings,
 ) -> None:
     async with running(settings):
@@ -162,31 +102,8 @@ async def test_two_engines_never_lead_at_once_and_the_second_takes_over(
     await task
 
 
-@pytest.fixture
-def start_engine(
-    settings: Settings, unused_tcp_port_factory: Callable[[], int]
-) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
-    """Start engines as processes, which can be killed and frozen."""
-    engines: list[subprocess.Popen[bytes]] = []
-
-    def start() -> subprocess.Popen[bytes]:
-        environment = {
-            **os.environ,
-            "DATABASE_URL": settings.database_url,
-            "REDIS_URL": settings.redis_url,
-            "METRICS_ADDR": f"127.0.0.1:{unused_tcp_port_factory()}",
-        }
-        engines.append(subprocess.Popen([sys.executable, "-m", "exchange.engine"], env=environment))
-        return engines[-1]
-
-    yield start
-    for engine in engines:
-        engine.kill()
-        engine.wait()
-
-
 async def test_a_frozen_leader_that_wakes_up_cannot_write(
-    settings: Settings, start_engine: Callable[[], subprocess.Popen[bytes]]
+    settings: Settings, start_engine: StartEngine
 ) -> None:
     zombie = start_engine()
     await outcome_of(settings, command(1))
@@ -204,7 +121,7 @@ async def test_a_frozen_leader_that_wakes_up_cannot_write(
 
 
 async def test_a_killed_leader_is_replaced_and_nothing_is_executed_twice(
-    settings: Settings, start_engine: Callable[[], subprocess.Popen[bytes]]
+    settings: Settings, start_engine: StartEngine
 ) -> None:
     leader = start_engine()
     await outcome_of(settings, command(1))
@@ -240,16 +157,16 @@ async def test_what_a_restarted_redis_still_holds_is_executed_behind_every_id_se
 ) -> None:
     settings = Settings(database_url=database_url, redis_url=own_redis.url)
     async with running(settings):
-        for asked in _market_and_money():
+        for asked in market_and_money():
             await outcome_of(settings, asked)
-        before = await outcome_of(settings, _order(1))
+        before = await outcome_of(settings, order(1))
         # Nobody leads while Redis restarts, so these wait in the journal.
-        await _claim_for_nobody(settings)
+        await claim_for_nobody(settings)
         journal = await Journal.open(settings.redis_url, name="test")
-        await journal.append(payload(_order(2), _order(3)), 2, clock=now_us())
+        await journal.append(payload(order(2), order(3)), 2, clock=now_us())
         own_redis.kill()
         own_redis.start()
-        after = await outcome_of(settings, _order(4))
+        after = await outcome_of(settings, order(4))
 
     outcomes = {one.uid: one for one in await all_outcomes(settings)}
     views = MarketViews(0)
@@ -263,43 +180,13 @@ async def test_what_a_restarted_redis_still_holds_is_executed_behind_every_id_se
     assert after.number > before.number + JUMP
 
 
-async def _claim_for_nobody(settings: Settings) -> None:
-    """Take the lead away, so that no engine executes what comes next."""
-    usurper = await Leadership.open(settings.redis_url)
-    await usurper.claim(await epochs.next_epoch(settings.database_url))
-    beating = asyncio.create_task(usurper.beat())
-    await asyncio.sleep(0)
-    beating.cancel()
-    usurper.close()
-
-
-def _market_and_money() -> list[AnyCommand]:
-    return [
-        AddAsset(uid=101, asset=Asset(MARKET.base, MARKET.base_decimals)),
-        AddAsset(uid=102, asset=Asset(MARKET.quote, MARKET.quote_decimals)),
-        AddMarket(uid=103, market=MARKET),
-        Deposit(uid=104, account=0, asset=MARKET.quote, amount=10**15, reference="x"),
-    ]
-
-
-def _order(uid: int) -> AnyCommand:
-    order = NewOrder(
-        side=Side.BUY,
-        type=OrderType.LIMIT,
-        price=100 * UNIT,
-        quantity=UNIT,
-        client_order_id=str(uid),
-    )
-    return PlaceOrder(uid=uid, symbol=SYMBOL, order=order)
-
-
 async def test_after_a_clean_stop_the_numbers_go_on_without_a_gap(
     database_url: str, own_redis: KillableServer
 ) -> None:
     settings = Settings(database_url=database_url, redis_url=own_redis.url)
     async with running(settings):
         before = await outcome_of(settings, command(1))
-    assert await epochs.clean_stop(database_url) == before.number
+    assert (await epochs.last_end(database_url)).clean_stop == before.number
     own_redis.stop()
     own_redis.start()
 

@@ -25,6 +25,7 @@ from exchange.services.messages import AveragePrices, Balance, Level
 from exchange.services.orders import Side
 from exchange.services.process import OperatorNeeded, WorldFailed
 
+MIGRATIONS = len(list(ScriptDirectory.from_config(configuration()).walk_revisions()))
 # Everything that SQL can see of the tables of one schema, names and definitions. The order of the
 # columns is left out: what a migration adds to a table comes last, and queries name their columns.
 SCHEMA_OBJECTS = """
@@ -129,7 +130,7 @@ async def test_a_second_upgrade_does_nothing(empty_database_url: str) -> None:
     first = await upgrade(empty_database_url)
     uuid = await epochs.cluster_uuid(empty_database_url)
 
-    assert [line[:6] for line in first] == ["0001: ", "0002: "]
+    assert len(first) == MIGRATIONS
     assert await upgrade(empty_database_url) == []
     assert await epochs.cluster_uuid(empty_database_url) == uuid
 
@@ -137,7 +138,7 @@ async def test_a_second_upgrade_does_nothing(empty_database_url: str) -> None:
 async def test_of_two_upgrades_at_once_one_does_the_work(empty_database_url: str) -> None:
     done = await asyncio.gather(upgrade(empty_database_url), upgrade(empty_database_url))
 
-    assert sorted(map(len, done)) == [0, int(SCHEMA_VERSION)]
+    assert sorted(map(len, done)) == [0, MIGRATIONS]
 
 
 async def test_a_database_of_a_newer_version_is_left_alone(database_url: str) -> None:
@@ -180,11 +181,8 @@ def test_the_command_says_what_it_did(empty_database_url: str) -> None:
             timeout=60,
         ).stdout
 
-    assert [line[:18] for line in run().splitlines()] == [
-        "Migrated to 0001: ",
-        "Migrated to 0002: ",
-    ]
-    assert run() == "Nothing to do: the schema serves version 0002.\n"
+    assert run().startswith("Migrated to 0001: ")
+    assert run() == f"Nothing to do: the schema serves version {SCHEMA_VERSION}.\n"
 
 
 async def test_the_first_tables_hold_the_account_of_the_exchange(database_url: str) -> None:
@@ -193,7 +191,7 @@ async def test_the_first_tables_hold_the_account_of_the_exchange(database_url: s
         position = await connection.fetchrow("SELECT * FROM position")
 
     assert [tuple(account) for account in accounts] == [(0, "exchange", 0, 0, False, False)]
-    assert tuple(position) == (True, 0, 0, 0, 0, None)
+    assert tuple(position) == (True, 0, 0, 0, 0, 0)
 
 
 async def _check_old_rows(url: str, state_hash: int) -> None:

@@ -1,9 +1,12 @@
 """The outcomes: everybody sees all of them, once, in order, or is told that this cannot be."""
 
 import asyncio
+import shutil
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
+import redis
 from frames import frame, opened
 from servers import KillableServer
 
@@ -167,6 +170,52 @@ async def test_a_follower_gives_up_on_a_redis_that_stays_away(
 
         with pytest.raises(ConnectionLost):
             await following
+
+
+@pytest.mark.parametrize("appended_again", [0, 1, 2])
+async def test_a_follower_of_what_a_restarted_redis_has_lost_begins_again(
+    own_redis: KillableServer, tmp_path: Path, appended_again: int
+) -> None:
+    leadership = await Leadership.open(own_redis.url)
+    await leadership.claim(1)
+    await leadership.append(frame(0, 3))
+    own_redis.stop()
+    copy = shutil.copytree(tmp_path / "redis", tmp_path / "copy")
+    own_redis.start()
+    leadership = await Leadership.open(own_redis.url)
+    await leadership.claim(2)
+    await leadership.append(frame(3, epoch=2))
+    async with await Outcomes.open(own_redis.url) as outcomes:
+        following = asyncio.ensure_future(collect(outcomes, 0, 6))
+        await asyncio.sleep(0.1)
+
+        own_redis.stop()
+        shutil.rmtree(tmp_path / "redis")
+        copy.rename(tmp_path / "redis")
+        own_redis.start()
+        leadership = await Leadership.open(own_redis.url)
+        await leadership.claim(3)
+        for previous in range(3, 3 + appended_again):
+            # The same numbers for something else.
+            await leadership.append(frame(previous, epoch=3, uid=7))
+
+        with pytest.raises(ChainBroken):
+            await following
+
+
+async def test_a_marked_journal_is_recognised_without_memory_to_write(redis_url: str) -> None:
+    server = redis.Redis.from_url(redis_url)
+    async with await Outcomes.open(redis_url) as outcomes:
+        await outcomes.cluster("one")
+        limit = server.config_get("maxmemory")["maxmemory"]
+        server.config_set("maxmemory", "1")
+        try:
+            await outcomes.cluster("one")
+            with pytest.raises(OperatorNeeded):
+                await outcomes.cluster("two")
+        finally:
+            server.config_set("maxmemory", str(limit))
+            server.close()
 
 
 _APPEND_SILENTLY = """

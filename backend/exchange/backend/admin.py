@@ -111,6 +111,10 @@ def _routes(current: Current, vault: Vault, health: Health) -> FastAPI:
     async def change_exchange(body: ExchangeChange) -> dict[str, Any]:
         return await operator.change_exchange(body)
 
+    @app.delete("/admin/alarms/{name}")
+    async def clear_alarm(name: str) -> dict[str, Any]:
+        return await operator.clear_alarm(name)
+
     @app.get("/admin/status")
     async def get_status() -> dict[str, Any]:
         return await status.read(current, health)

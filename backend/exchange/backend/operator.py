@@ -28,6 +28,7 @@ from exchange.backend.wishes import (
     NewMarket,
     NewTransfer,
 )
+from exchange.postgres_db.alarms import delete_alarm
 from exchange.services.amounts import format_amount
 from exchange.services.commands import (
     AddAsset,
@@ -184,6 +185,16 @@ class Operator:
     async def set_mode(self, symbol: str, mode: Mode) -> dict[str, Any]:
         await self._submit(SetMode(symbol=symbol, mode=mode))
         return {"symbol": symbol, "mode": mode.value}
+
+    async def clear_alarm(self, name: str) -> dict[str, Any]:
+        """It is not journalled: it changes nothing but what operators are shown."""
+        try:
+            found = await delete_alarm(self._current.state.database, name)
+        except WorldFailed as fault:
+            raise AdminError(503, f"{fault}.") from None
+        if not found:
+            raise AdminError(404, f"There is no alarm {name}.")
+        return {"cleared": name}
 
     async def market_rules(self, symbol: str) -> dict[str, Any]:
         state = await self._state()

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import time
 
+import asyncpg
 import structlog
 
 from exchange.backend.admin import AdminApplication
@@ -93,7 +94,9 @@ class Backend:
                 connections = await pool(dsn, application_name=NAME, size_max=POOL_SIZE_MAX)
                 try:
                     barrier = Barrier(outcomes, connections, position)
-                    state = _state(journal, outcomes, directory, views, barrier, limits, streams)
+                    state = _state(
+                        journal, outcomes, directory, views, barrier, limits, streams, connections
+                    )
                     await self._follow(settings, health, state, position)
                 finally:
                     connections.terminate()
@@ -126,6 +129,7 @@ def _state(
     barrier: Barrier,
     limits: OrderLimits,
     streams: UserStreams,
+    connections: asyncpg.Pool,
 ) -> State:
     def pass_barrier(outcome: Outcome) -> None:
         barrier.views.advance(outcome.number)
@@ -133,7 +137,7 @@ def _state(
     # Whoever waits at the barrier reads the views: they come first.
     followers = [directory.apply, views.apply, limits.apply, streams.apply, pass_barrier]
     gateway = Gateway(journal, outcomes, followers)
-    return State(directory, views, gateway, barrier, outcomes, limits, streams)
+    return State(directory, views, gateway, barrier, outcomes, limits, streams, connections)
 
 
 async def _load(snapshot: Snapshot, vault: Vault) -> tuple[Directory, MarketViews]:

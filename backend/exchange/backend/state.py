@@ -1,5 +1,6 @@
 """What this process knows of the exchange, from one load until something breaks."""
 
+import asyncpg
 import msgspec
 
 from exchange.backend import errors
@@ -23,6 +24,7 @@ class State(msgspec.Struct, frozen=True):
     outcomes: Outcomes
     order_limits: OrderLimits
     user_streams: UserStreams
+    database: asyncpg.Pool
 
 
 class Current:

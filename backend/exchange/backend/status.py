@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import msgspec
+
 from exchange.backend.errors import ApiError
-from exchange.backend.state import Current
+from exchange.backend.state import Current, State
+from exchange.postgres_db.alarms import select_alarms
 from exchange.services.process import Health, WorldFailed
 
 
@@ -18,6 +21,7 @@ async def read(current: Current, health: Health) -> dict[str, Any]:
         "gate": "closed",
         "markets": [],
         "accounts": 0,
+        "alarms": None,
     }
     try:
         state = current.state
@@ -38,4 +42,13 @@ async def read(current: Current, health: Health) -> dict[str, Any]:
             for market in state.directory.markets.values()
         ],
         "accounts": len(state.directory.accounts),
+        "alarms": await _alarms(state),
     }
+
+
+async def _alarms(state: State) -> list[dict[str, Any]] | None:
+    """What somebody has to look at; None while Postgres is away."""
+    try:
+        return [msgspec.to_builtins(alarm) for alarm in await select_alarms(state.database)]
+    except WorldFailed:
+        return None

@@ -5,20 +5,21 @@ It also forgets what nobody needs any more: the streams behind what is written, 
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import aclosing
 
 import asyncpg
 import prometheus_client
 import structlog
 
+from exchange.db_processor.auditor import audit_for_ever
 from exchange.db_processor.retention import Retention
 from exchange.db_processor.writer import write
 from exchange.postgres_db.connection import connected, reporting_failures
 from exchange.postgres_db.epochs import cluster_uuid
 from exchange.postgres_db.schema import require_schema
 from exchange.postgres_db.snapshot import Position
-from exchange.redis.journal import ChainBroken
+from exchange.redis.journal import ChainBroken, JournalGap, JournalLost
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
 from exchange.services.candles import SECONDS_KEPT, Interval
@@ -35,7 +36,6 @@ TRANSACTION_IDLE_S = 2
 TURN_PAUSE_S = 0.2
 STOP_S_MAX = 3.0
 TIDY_S = 5.0
-MEMORY_SHARE = 0.25
 CANDLES_AT_ONCE = 5_000
 
 _ADVISORY_LOCK = 0x6578_6368_7772_6974  # "exchwrit"
@@ -76,7 +76,8 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             await _check_journal(outcomes, position)
             health.set(True, "writing")
             log.info("writing", position=position.number)
-            await _Processor(connection, outcomes, position).run(stop)
+            processor = _Processor(connection, outcomes, position)
+            await processor.run(stop, audit_for_ever(settings))
 
 
 class _Processor:
@@ -95,9 +96,9 @@ class _Processor:
         self._waiting: asyncio.Queue[OutcomeFrame | None] = asyncio.Queue(FRAMES_WAITING_MAX)
         POSITION.set(position.number)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        # The writer ends by itself, some time after `stop`, and the reader never does.
-        await until_stopped(asyncio.Event(), self._read(), self._write(stop))
+    async def run(self, stop: asyncio.Event, auditing: Awaitable[None]) -> None:
+        # The writer ends by itself, some time after `stop`, and the others never do.
+        await until_stopped(asyncio.Event(), self._read(), self._write(stop), auditing)
 
     async def _read(self) -> None:
         try:
@@ -109,11 +110,7 @@ class _Processor:
                     if not frames:
                         await self._waiting.put(None)
         except ChainBroken as fault:
-            raise OperatorNeeded(
-                f"JOURNAL GAP: {fault}. What is missing is neither in Redis nor in Postgres, and"
-                " nothing is written behind a gap. If Postgres was restored, restore the journal"
-                " of the same time, or a later backup."
-            ) from fault
+            raise JournalGap(str(fault)) from fault
 
     async def _write(self, stop: asyncio.Event) -> None:
         """Until `stop`, and then up to where the outcomes end at that moment."""
@@ -160,7 +157,8 @@ class _Processor:
     async def _tidy(self) -> None:
         self._tidied = now = time.monotonic()
         used, limit = await self._outcomes.memory()
-        number = self._retention.droppable(now, memory_short=0 < limit * MEMORY_SHARE < used)
+        share = used / limit if limit else 0.0
+        number = self._retention.droppable(now, memory_share=share)
         if number is not None:
             await self._outcomes.trim(number)
         oldest = time.time_ns() // 1_000 - SECONDS_KEPT
@@ -205,10 +203,7 @@ async def _read_position(connection: asyncpg.Connection) -> Position:
 
 async def _check_journal(outcomes: Outcomes, position: Position) -> None:
     if position.number and not await outcomes.top():
-        raise OperatorNeeded(
-            f"The journal in Redis is empty, but the database stands at {position.number}."
-            " Check REDIS_URL, or restore the volume of Redis."
-        )
+        raise JournalLost(position.number)
 
 
 # Market by market, so that the primary key serves.

@@ -1,20 +1,26 @@
-"""`python -m exchange.engine`: the service; with `replay …` or `bench …` that instead."""
+"""`python -m exchange.engine`: the service; with a word behind it, one of the engine's commands."""
 
+import asyncio
 import gc
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.json import encode
+from msgspec.structs import replace
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TextColumn
 from rich.table import Table
 
 from exchange.engine import cost_bench
+from exchange.engine.recovery import begin_without_journal, diagnose
 from exchange.engine.replay import (
     BadRecord,
     Replay,
@@ -22,8 +28,12 @@ from exchange.engine.replay import (
     read_orders,
     read_trades,
 )
+from exchange.engine.report import Check, as_builtins, as_text, conclusion
 from exchange.engine.service import run
+from exchange.engine.verification import Watch, verify
 from exchange.services import process
+from exchange.services.process import OperatorNeeded, WorldFailed
+from exchange.services.settings import InvalidSettings, Settings
 
 PORTION = 10_000
 
@@ -87,6 +97,97 @@ def bench(
     for cost in costs:
         table.add_row(f"{cost.size:,}", *(f"{cost.us[kind]:.1f}" for kind in cost_bench.Kind))
     Console().print(table)
+
+
+@app.command()
+def recover(
+    journal_lost: Annotated[bool, typer.Option("--journal-lost")] = False,
+    yes: Annotated[bool, typer.Option("--yes")] = False,
+    if_needed: Annotated[bool, typer.Option("--if-needed")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Say what is wrong between Redis and Postgres; with --journal-lost, go on without the journal.
+
+    With --if-needed it does so without a question where the journal is lost, and is content where
+    it is not: after a restored backup that is decided.
+
+    Example: exchange recover --journal-lost
+    """
+    settings = _settings()
+    with _sentences():
+        diagnosis = asyncio.run(diagnose(settings))
+        if not (journal_lost or if_needed) or diagnosis.state != "journal lost":
+            print(encode(diagnosis).decode() if as_json else diagnosis.sentence)
+            is_fine = diagnosis.state not in ("journal lost", "foreign") and not journal_lost
+            sys.exit(0 if is_fine else 1)
+        if not (yes or if_needed):
+            print(diagnosis.sentence, file=sys.stderr)
+            print(
+                "Whatever was acknowledged after that is lost: orders, cancels, deposits. Orders"
+                " that were open then are open again.",
+                file=sys.stderr,
+            )
+            typer.confirm("Go on without the journal?", abort=True, err=True)
+        recovered = asyncio.run(begin_without_journal(settings))
+    if as_json:
+        print(encode(recovered).decode())
+    else:
+        print(
+            f"The exchange goes on behind {recovered.position}, with numbers from"
+            f" {recovered.base}: start it now."
+        )
+
+
+@app.command("verify")
+def verify_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+) -> None:
+    """Check every promise that can be checked from what is kept; exit code 1 on any doubt.
+
+    Example: exchange verify
+    """
+    settings = _settings()
+    progress = Progress(
+        TextColumn("{task.description}"),
+        console=Console(stderr=True),
+        disable=as_json,
+        transient=True,
+        # Lines are for those who read our output, wherever that goes.
+        redirect_stdout=False,
+    )
+    task = progress.add_task("looking …", total=None)
+
+    def show(check: Check) -> None:
+        if not as_json:
+            progress.stop()
+            print(as_text(check), flush=True)
+            progress.start()
+
+    def reached(promise: str, count: int) -> None:
+        progress.update(task, description=f"{promise} … {count:,}")
+
+    with _sentences(), progress:
+        report = asyncio.run(verify(settings, Watch(show, reached)))
+    print(encode(as_builtins(report)).decode() if as_json else conclusion(report))
+    sys.exit(0 if report.is_ok else 1)
+
+
+def _settings() -> Settings:
+    try:
+        settings = replace(Settings.from_environment(), log_level="WARNING")
+    except InvalidSettings as fault:
+        sys.exit(str(fault))
+    process.configure_logs("engine", settings)
+    return settings
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """What an operator has to know is one sentence and exit code 1."""
+    try:
+        yield
+    except (OperatorNeeded, WorldFailed, InvalidSettings, OSError) as fault:
+        sys.exit(str(fault) or type(fault).__name__)
 
 
 def _replay(path: Path, *, show: bool) -> tuple[Replay, float]:

@@ -13,6 +13,8 @@ from exchange.services.messages import (
     Opened,
     Outcome,
     OutcomeFrame,
+    Reason,
+    Rejected,
     Repeated,
     Result,
 )
@@ -56,6 +58,22 @@ class Replica:
             rows += len(outcome.rows)
         self.engine.requests.forget(now)
         return self._frame(tuple(outcomes), now)
+
+    def refuse(self, command: AnyCommand | Undecodable, now: int, detail: str) -> OutcomeFrame:
+        """Frame the refusal of a command that must not be executed; its request is remembered."""
+        uid, request, deadline = 0, None, 0
+        if not isinstance(command, Undecodable):
+            uid, request, deadline = command.uid, command.request, command.deadline
+        outcome = Outcome(
+            number=self.position + 1,
+            time=now,
+            uid=uid,
+            request=request,
+            deadline=deadline,
+            result=Rejected(reason=Reason.POISON, detail=detail),
+        )
+        self.engine.follow(outcome)
+        return self._frame((outcome,), now)
 
     def open(self, number: int, now: int) -> OutcomeFrame:
         """The frame that begins a generation: every counter as it is from there on."""
@@ -101,16 +119,21 @@ async def load(database_dsn: str, outcomes: Outcomes, now: int) -> Replica:
     away.
     """
     async with open_snapshot(database_dsn, application_name="engine") as snapshot:
-        replica = Replica(snapshot.position.number, snapshot.position.epoch)
-        await _load_state(replica, snapshot)
-        await _load_memory(replica.engine, snapshot, now)
-    for request, number, deadline in await _requests_before(outcomes, replica.position, now):
-        replica.engine.requests.remember(request, number, deadline)
+        replica = await load_snapshot(snapshot, now)
+    await remember_requests(replica, outcomes, now)
     log.info(
         "loaded",
         position=replica.position,
         open_orders=sum(len(book.orders) for book in replica.engine.books.values()),
     )
+    return replica
+
+
+async def load_snapshot(snapshot: Snapshot, now: int) -> Replica:
+    """The state that a snapshot holds; requests that created nothing only the stream knows."""
+    replica = Replica(snapshot.position.number, snapshot.position.epoch)
+    await _load_state(replica, snapshot)
+    await _load_memory(replica.engine, snapshot, now)
     return replica
 
 
@@ -140,31 +163,20 @@ async def _load_memory(engine: MatchingEngine, snapshot: Snapshot, now: int) -> 
         engine.requests.remember(request, number, deadline)
 
 
-async def _requests_before(
-    outcomes: Outcomes, position: int, now: int
-) -> list[tuple[bytes, int, int]]:
-    """Requests that can still be repeated, from the part of the stream that the rows came from.
+async def remember_requests(replica: Replica, outcomes: Outcomes, now: int) -> None:
+    """Learn what can still be repeated from the part of the stream that the rows came from.
 
     The rows know only requests that created something; refusals and cancels stand here.
     """
-    found: list[tuple[bytes, int, int]] = []
-    async for frame in outcomes.before(position):
+    async for frame in outcomes.before(replica.position):
         if frame.time < now - REQUEST_LIFE_US:
             break
-        found += [
-            (outcome.request, outcome.number, outcome.deadline)
-            for outcome in frame.outcomes
-            if outcome.request is not None and not isinstance(outcome.result, Repeated)
-        ]
-    return found
+        for outcome in frame.outcomes:
+            if outcome.request is not None and not isinstance(outcome.result, Repeated):
+                replica.engine.requests.remember(outcome.request, outcome.number, outcome.deadline)
 
 
 def check_claim(replica: Replica, outcome_top: int) -> None:
     """A new leader may be ahead of the stream only by what Postgres has kept of a lost tail."""
     if replica.position > max(outcome_top, replica.loaded_position):
         raise WorldFailed(f"the stream ends at {outcome_top}, behind what this engine has followed")
-    if replica.position > 0 and outcome_top == 0:
-        raise OperatorNeeded(
-            f"The journal in Redis is empty, but the database stands at {replica.position}."
-            " Check REDIS_URL, or restore the volume of Redis."
-        )

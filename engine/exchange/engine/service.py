@@ -9,18 +9,20 @@ import gc
 import time
 from collections import deque
 from contextlib import aclosing
+from typing import NamedTuple
 
 import prometheus_client
 import structlog
 
+from exchange.engine.caution import Caution
 from exchange.engine.replica import Replica, check_claim, load
 from exchange.postgres_db import epochs
-from exchange.redis.journal import CommandFrame, Journal
+from exchange.redis.journal import ChainBroken, CommandFrame, Journal, JournalGap, JournalLost
 from exchange.redis.leadership import Claim, Leadership, vacant
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
 from exchange.services.messages import JUMP
-from exchange.services.process import Health, until_stopped
+from exchange.services.process import Health, WorldFailed, until_stopped
 from exchange.services.settings import Settings
 
 CLEAN_STOP_S_MAX = 3.0
@@ -71,13 +73,26 @@ async def _stand_by(
     """Follow the leader until there is none."""
 
     async def follow() -> None:
-        async for frames in outcomes.follow(replica.position):
-            replica.follow(frames)
-            POSITION.set(replica.position)
-            if not frames and not health.ready:
-                health.set(True, "standing by")
+        try:
+            async for frames in outcomes.follow(replica.position):
+                replica.follow(frames)
+                POSITION.set(replica.position)
+                if not frames and not health.ready:
+                    health.set(True, "standing by")
+        except ChainBroken as fault:
+            raise await _explain_gap(fault, settings.database_dsn(), replica) from fault
 
     await until_stopped(stop, follow(), vacant(settings.redis_url))
+
+
+class _Lead(NamedTuple):
+    """What an engine has in its hands while it leads."""
+
+    dsn: str
+    journal: Journal
+    replica: Replica
+    leadership: Leadership
+    caution: Caution
 
 
 async def _claim_and_lead(
@@ -89,23 +104,32 @@ async def _claim_and_lead(
     stop: asyncio.Event,
 ) -> None:
     dsn = settings.database_dsn()
-    claim = await leadership.claim(await epochs.next_epoch(dsn))
+    last_epoch = await _check_journal(outcomes, dsn)
+    claim = await leadership.claim(await epochs.next_epoch(dsn, above=last_epoch))
     beating = asyncio.create_task(leadership.beat())
     journal = await Journal.open(settings.redis_url, name="engine")
     try:
         await _catch_up(outcomes, replica, claim)
-        if not claim.gate_open:
-            await _open_gate(dsn, journal, replica, leadership, claim)
-        health.set(True, "leading")
-        LEADS.set(1)
-        log.info("leading", epoch=claim.epoch, position=replica.position)
-        await _lead(journal, replica, leadership, stop)
-        health.set(False, "stopping")
-        if not await leadership.hand_over():
-            await _stop_cleanly(dsn, journal, replica, leadership)
+        caution = await Caution.begin(dsn, replica.position, claim.command_top)
+        lead = _Lead(dsn, journal, replica, leadership, caution)
+        try:
+            await _lead(lead, claim, health, stop)
+        except ChainBroken as fault:
+            raise await _explain_hole(fault, outcomes, replica.position) from fault
+        finally:
+            caution.end()
     finally:
         beating.cancel()
         journal.close()
+
+
+async def _check_journal(outcomes: Outcomes, dsn: str) -> int:
+    """The last epoch that Redis knows. Raises OperatorNeeded where the journal is gone."""
+    _, top, epoch = await outcomes.tops()
+    end = await epochs.last_end(dsn)
+    if not top and end.had_journal(epoch):
+        raise JournalLost(end.position)
+    return epoch
 
 
 async def _catch_up(outcomes: Outcomes, replica: Replica, claim: Claim) -> None:
@@ -117,63 +141,89 @@ async def _catch_up(outcomes: Outcomes, replica: Replica, claim: Claim) -> None:
     replica.epoch = claim.epoch
 
 
-async def _open_gate(
-    dsn: str, journal: Journal, replica: Replica, leadership: Leadership, claim: Claim
-) -> None:
+async def _lead(lead: _Lead, claim: Claim, health: Health, stop: asyncio.Event) -> None:
+    if not claim.gate_open:
+        await _open_gate(lead, claim)
+    health.set(True, "leading")
+    LEADS.set(1)
+    log.info("leading", epoch=claim.epoch, position=lead.replica.position)
+    async with aclosing(lead.journal.follow(lead.replica.position)) as feed:
+        async for frames in feed:
+            await _execute(frames, lead)
+            if stop.is_set():
+                break
+    health.set(False, "stopping")
+    if not await lead.leadership.hand_over():
+        await _stop_cleanly(lead)
+
+
+async def _open_gate(lead: _Lead, claim: Claim) -> None:
     """Begin a generation on a Redis that has restarted, and may have lost its tail.
 
     Ids and numbers of lost outcomes may have been seen, so all counters jump past them before
     anything is executed; only a stop that left nothing behind is followed without a gap.
     """
+    replica = lead.replica
+    end = await epochs.last_end(lead.dsn)
+    if end.position > replica.position:
+        raise WorldFailed(f"Postgres has gone on to {end.position}, by what Redis has lost")
     tops = (claim.command_top, claim.outcome_top)
-    clean = replica.position if replica.position == 0 else await epochs.clean_stop(dsn)
+    clean = end.clean_stop
     distance = 1 if tops == (replica.position, clean) == (clean, clean) else JUMP
     if distance == JUMP:
         replica.engine.jump(JUMP)
-    async with aclosing(journal.follow(replica.position)) as feed:
+    await epochs.use_clean_stop(lead.dsn)
+    async with aclosing(lead.journal.follow(replica.position)) as feed:
         while replica.position < claim.command_top:
-            await _execute(await anext(feed), replica, leadership)
+            await _execute(await anext(feed), lead)
     frame = replica.open(max(replica.position, *tops) + distance, now_us())
-    await leadership.open_gate(frame)
+    await lead.leadership.open_gate(frame)
     log.info("gate opened", base=frame.last, jumped=distance == JUMP)
 
 
-async def _lead(
-    journal: Journal, replica: Replica, leadership: Leadership, stop: asyncio.Event
-) -> None:
-    async with aclosing(journal.follow(replica.position)) as feed:
-        async for frames in feed:
-            await _execute(frames, replica, leadership)
-            if stop.is_set():
-                return
+async def _explain_gap(fault: ChainBroken, dsn: str, replica: Replica) -> Exception:
+    """Whether starting again can help: not where Postgres is older than what the stream holds."""
+    end = await epochs.last_end(dsn)
+    if replica.position > replica.loaded_position or end.position > replica.loaded_position:
+        return fault
+    return JournalGap(str(fault))
 
 
-async def _execute(frames: list[CommandFrame], replica: Replica, leadership: Leadership) -> None:
+async def _explain_hole(fault: ChainBroken, outcomes: Outcomes, position: int) -> Exception:
+    """Whether starting again can help: not where this engine still leads, and finds a hole."""
+    if await outcomes.top() != position:
+        return fault
+    return JournalGap(str(fault))
+
+
+async def _execute(frames: list[CommandFrame], lead: _Lead) -> None:
     """Apply all that is there, and append what it led to before anybody hears of it."""
+    replica, leadership, caution = lead.replica, lead.leadership, lead.caution
     commands = deque(command for frame in frames for command in frame.commands)
     while commands:
         began = time.perf_counter()
-        frame = replica.execute(commands, now_us())
-        await leadership.append(frame)
+        if caution.is_due(replica):
+            frame = await caution.execute(commands.popleft(), replica, leadership, now_us())
+        else:
+            frame = replica.execute(commands, now_us())
+            await leadership.append(frame)
         FRAME_SECONDS.observe(time.perf_counter() - began)
         COMMANDS.inc(len(frame.outcomes))
         POSITION.set(frame.last)
 
 
-async def _stop_cleanly(
-    dsn: str, journal: Journal, replica: Replica, leadership: Leadership
-) -> None:
+async def _stop_cleanly(lead: _Lead) -> None:
     """Nobody takes over: close the gate behind the last outcome and note it in Postgres.
 
     Without the note, for whatever reason, the next start only leaves out some numbers.
     """
     try:
         async with asyncio.timeout(CLEAN_STOP_S_MAX):
-            async with aclosing(journal.follow(replica.position)) as feed:
-                while not await leadership.close_gate(replica.position):
-                    await _execute(await anext(feed), replica, leadership)
-            await epochs.note_clean_stop(dsn, replica.position)
+            async with aclosing(lead.journal.follow(lead.replica.position)) as feed:
+                while not await lead.leadership.close_gate(lead.replica.position):
+                    await _execute(await anext(feed), lead)
+            await epochs.note_clean_stop(lead.dsn, lead.replica.position)
     except TimeoutError:
         log.warning("stopped without a note: the next start will leave out some numbers")
     else:
-        log.info("stopped cleanly", position=replica.position)
+        log.info("stopped cleanly", position=lead.replica.position)

@@ -37,6 +37,10 @@ class StateHash:
         self._hashes: dict[Hashable, int] = {}
         self.value = 0
 
+    def __len__(self) -> int:
+        """Of how many rows."""
+        return len(self._hashes)
+
     def update(self, rows: Iterable[Row]) -> None:
         """Take the new states of things; of several for one thing the last counts."""
         changed: dict[Hashable, Row] = {}

@@ -1,27 +1,71 @@
-"""`python -m exchange.postgres_db upgrade`: bring the database of DATABASE_URL up to date."""
+"""`python -m exchange.postgres_db`: upgrade, backup or restore the database of DATABASE_URL."""
 
 import argparse
 import asyncio
 import sys
+from pathlib import Path
 
+import msgspec
+
+from exchange.postgres_db.backup import backup, restore
 from exchange.postgres_db.tables import SCHEMA_VERSION
 from exchange.postgres_db.upgrade import upgrade
+from exchange.services.backup_file import BackupFault, Manifest
 from exchange.services.process import OperatorNeeded, WorldFailed
 from exchange.services.settings import InvalidSettings, Settings
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m exchange.postgres_db", description=__doc__)
-    parser.add_argument("command", choices=["upgrade"])
-    parser.parse_args()
+    arguments = _parser().parse_args()
     try:
-        done = asyncio.run(upgrade(Settings.from_environment().database_dsn()))
-    except (InvalidSettings, OperatorNeeded, WorldFailed) as fault:
+        dsn = Settings.from_environment().database_dsn()
+        match arguments.command:
+            case "upgrade":
+                _upgrade(dsn)
+            case "backup":
+                _backup(dsn, arguments)
+            case "restore":
+                manifest = asyncio.run(restore(dsn, arguments.file))
+                _print(manifest, arguments.json, "The database holds everything up to number")
+    except (InvalidSettings, OperatorNeeded, WorldFailed, BackupFault, OSError) as fault:
         sys.exit(str(fault))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m exchange.postgres_db", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("upgrade")
+    for name in ("backup", "restore"):
+        command = commands.add_parser(name)
+        command.add_argument("file", type=Path)
+        command.add_argument("--json", action="store_true")
+        if name == "backup":
+            command.add_argument("--master-key", type=Path)
+            command.add_argument("--without-key", action="store_true")
+    return parser
+
+
+def _upgrade(dsn: str) -> None:
+    done = asyncio.run(upgrade(dsn))
     for line in done:
         print(f"Migrated to {line}")
     if not done:
         print(f"Nothing to do: the schema serves version {SCHEMA_VERSION}.")
+
+
+def _backup(dsn: str, arguments: argparse.Namespace) -> None:
+    key = arguments.master_key.read_bytes() if arguments.master_key else None
+    made = asyncio.run(backup(dsn, arguments.file, key, with_key=not arguments.without_key))
+    _print(made, arguments.json, f"{arguments.file} holds everything up to number")
+    if not (arguments.json or made.has_key):
+        print("It does not hold the master key: keep that, or HMAC keys have to be made anew.")
+
+
+def _print(manifest: Manifest, as_json: bool, sentence: str) -> None:
+    if as_json:
+        print(msgspec.json.encode(manifest).decode())
+    else:
+        print(f"{sentence} {manifest.position}.")
 
 
 main()

@@ -32,7 +32,7 @@ from exchange.services.messages import (
 )
 from exchange.services.order_counts import MAKER_CREDIT, TAKER_CREDIT
 from exchange.services.orders import OrderStatus
-from exchange.services.process import WorldFailed
+from exchange.services.process import OperatorNeeded, WorldFailed
 
 WAIT_S = 3.0
 """How long a missing Postgres is waited for at a time; then the process looks around and retries."""
@@ -54,13 +54,16 @@ class Position(msgspec.Struct, frozen=True):
     number: int
     state_hash: int
     epoch: int
+    time: int = 0
+    """When the outcome of that number was made, in µs."""
 
 
 class Snapshot:
     """Use `open_snapshot`."""
 
     def __init__(self, connection: asyncpg.Connection, position: Position) -> None:
-        self._connection = connection
+        self.connection = connection
+        """In the snapshot's transaction, for those who ask with SQL of their own."""
         self.position = position
 
     async def control_rows(self) -> list[Row]:
@@ -150,27 +153,37 @@ class Snapshot:
         records = await self._fetch(query, *arguments)
         tag = kind.__struct_config__.tag
         tagged = records if tag is None else [(tag, *record) for record in records]
-        return [msgspec.convert(record, kind) for record in tagged]
+        try:
+            return [msgspec.convert(record, kind) for record in tagged]
+        except msgspec.ValidationError as fault:
+            raise OperatorNeeded(
+                f"A row of {STORED_IN[kind].name} cannot be read: {fault}. Somebody else has changed"
+                " it, or a newer version has written it."
+            ) from None
 
     async def _fetch(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
         with reporting_failures():
-            return [tuple(record) for record in await self._connection.fetch(query, *arguments)]
+            return [tuple(record) for record in await self.connection.fetch(query, *arguments)]
 
 
 @asynccontextmanager
-async def open_snapshot(dsn: str, *, application_name: str) -> AsyncIterator[Snapshot]:
+async def open_snapshot(
+    dsn: str, *, application_name: str, query_timeout_s: float = LOAD_TIMEOUT_S
+) -> AsyncIterator[Snapshot]:
     """A consistent view of everything, for the time of the block.
 
     Waits a few seconds for a missing Postgres or a migration; raises WorldFailed, OperatorNeeded.
     """
     await _await_schema(dsn, application_name)
     async with connected(
-        dsn, application_name=application_name, command_timeout_s=LOAD_TIMEOUT_S
+        dsn, application_name=application_name, command_timeout_s=query_timeout_s
     ) as connection:
         with reporting_failures():
             await connection.transaction(isolation="repeatable_read", readonly=True).start()
             # The first query takes the snapshot that all later ones read.
-            found = await connection.fetchrow("SELECT number, state_hash, epoch FROM position")
+            found = await connection.fetchrow(
+                "SELECT number, state_hash, epoch, time FROM position"
+            )
         # Nothing is written, so there is nothing to commit: closing the connection ends it.
         yield Snapshot(connection, Position(*found))
 

@@ -45,7 +45,7 @@ from exchange.services.messages import (
 )
 from exchange.services.orders import OPEN_STATUSES, ListStatus
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """The migration that this code needs; a newer schema still serves it (expand first)."""
 
 AMOUNT = Numeric(38, 0)
@@ -336,6 +336,24 @@ epoch = Table(
     _single(),
     Column("number", BigInteger, nullable=False, comment="The last that an engine has taken."),
     CheckConstraint("single", name="single"),
+)
+
+engine_starts = Table(
+    "engine_starts",
+    metadata,
+    _single(),
+    Column("number", BigInteger, nullable=False, comment="The position from which it started."),
+    Column("starts", Integer, nullable=False),
+    Column("attempt", BigInteger, comment="The command that it was about to apply alone."),
+    CheckConstraint("single", name="single"),
+)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("sentence", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
 )
 
 generations = Table(

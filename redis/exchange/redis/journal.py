@@ -12,7 +12,7 @@ import msgspec
 from exchange.redis.connection import CommandRefused, Connection, ConnectionLost
 from exchange.redis.scripts import INGEST
 from exchange.services.commands import AnyCommand, Undecodable, decode_commands
-from exchange.services.process import WorldFailed
+from exchange.services.process import OperatorNeeded, WorldFailed
 
 COMMANDS = "j:cmd"
 TOP = "j:top"
@@ -50,6 +50,29 @@ class NotIngested(Exception):
 
 class ChainBroken(WorldFailed):
     """What comes next does not follow what we have: drop the state, start from Postgres."""
+
+
+class JournalLost(OperatorNeeded):
+    """Redis holds nothing, although this exchange has had a journal."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(
+            f"The journal in Redis is empty, but the database stands at {position}. Check REDIS_URL,"
+            " or restore the volume of Redis. If it is gone for good, `exchange recover"
+            " --journal-lost` goes on from the database."
+        )
+
+
+class JournalGap(OperatorNeeded):
+    """Between the database and what the streams still hold, something is missing."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"JOURNAL GAP: {where}. What is missing is neither in Redis nor in Postgres, and nothing"
+            " goes on behind a gap. If Postgres was restored, restore a later backup of it, or the"
+            " journal of the same time. If neither is left, move the data of Redis away, and"
+            " `exchange recover --journal-lost` goes on from the database."
+        )
 
 
 class CommandFrame(msgspec.Struct, frozen=True):
@@ -110,7 +133,7 @@ class Journal:
             )  # fmt: skip
             frames = []
             for identifier, fields in reply[0][1] if reply else ():
-                frame = _command_frame(identifier, fields, position)
+                frame = _frame_after(command_frame(identifier, fields), position)
                 position = frame.first + len(frame.commands) - 1
                 frames.append(frame)
             yield frames
@@ -124,16 +147,19 @@ def number_of(identifier: bytes) -> int:
     return int(identifier.removeprefix(b"0-"))
 
 
-def _command_frame(identifier: bytes, fields: list[bytes], position: int) -> CommandFrame:
-    """The part of a stream entry that lies after `position`."""
+def command_frame(identifier: bytes, fields: list[bytes]) -> CommandFrame:
+    """What stands in a stream entry."""
     values = dict(zip(fields[::2], fields[1::2], strict=True))
     count, last = int(values[b"n"]), number_of(identifier)
-    first = last - count + 1
-    if first > position + 1:
-        raise ChainBroken(f"the journal jumps from {position} to {first}")
-    commands = _commands(values[b"p"], count)
-    known = position + 1 - first
-    return CommandFrame(first + known, commands[known:])
+    return CommandFrame(last - count + 1, _commands(values[b"p"], count))
+
+
+def _frame_after(frame: CommandFrame, position: int) -> CommandFrame:
+    """The part of it that lies after `position`."""
+    if frame.first > position + 1:
+        raise ChainBroken(f"the journal jumps from {position} to {frame.first}")
+    known = position + 1 - frame.first
+    return CommandFrame(frame.first + known, frame.commands[known:]) if known else frame
 
 
 def _commands(payload: bytes, count: int) -> Sequence[AnyCommand | Undecodable]:

@@ -89,7 +89,7 @@ class Outcomes:
                 "XREVRANGE", OUTCOMES, end, "-", "COUNT", _READ_FRAMES
             )
             for _, fields in reply:
-                frame = _frame(fields)
+                frame = outcome_frame(fields)
                 yield frame
             if not reply:
                 return
@@ -109,7 +109,7 @@ class Outcomes:
                     "XREAD", "COUNT", frames_max, "BLOCK", _BLOCK_MS,
                     "STREAMS", OUTCOMES, f"0-{position}",
                 )  # fmt: skip
-                frames = [_frame(fields) for _, fields in reply[0][1]] if reply else []
+                frames = [outcome_frame(fields) for _, fields in reply[0][1]] if reply else []
                 position = _check_chain(frames, position)
                 yield frames
         finally:
@@ -118,15 +118,18 @@ class Outcomes:
     async def follow(self, position: int) -> AsyncGenerator[list[OutcomeFrame], None]:
         """All frames after `position`, as they are published; [] now and then when there are none.
 
-        Keeps its place over a lost connection. Raises ChainBroken on a gap, and ConnectionLost
-        when Redis stays away for longer than two seconds.
+        Keeps its place over a lost connection, unless the server has lost what was followed.
+        Raises ChainBroken then and on a gap, and ConnectionLost when Redis stays away for longer
+        than two seconds.
         """
         loop = asyncio.get_running_loop()
         lost_since: float | None = None
+        followed: OutcomeFrame | None = None
         while True:
             try:
-                async for frames in self._listen(position):
+                async for frames in self._listen(position, followed):
                     position = _check_chain(frames, position)
+                    followed = frames[-1] if frames else followed
                     lost_since = None
                     yield frames
             except (ConnectionLost, CommandRefused):
@@ -163,18 +166,33 @@ class Outcomes:
 
     async def cluster(self, uuid: str) -> None:
         """Mark an unmarked journal as this database's, or refuse one that is another's."""
-        await self._connection.call("SET", CLUSTER, uuid, "NX")
-        found = (await self._connection.call("GET", CLUSTER)).decode()
-        if found != uuid:
+        if await self.mark() is None:
+            # Only then: a Redis without memory refuses to write even what is there already.
+            await self._connection.call("SET", CLUSTER, uuid, "NX")
+        if (found := await self.mark()) != uuid:
             raise OperatorNeeded(
                 f"This Redis holds the journal of another exchange ({found}), not of this database"
                 f" ({uuid}). Check REDIS_URL and DATABASE_URL."
             )
 
-    async def _listen(self, position: int) -> AsyncGenerator[list[OutcomeFrame], None]:
+    async def mark(self) -> str | None:
+        """The uuid of the database that this journal belongs to; None where it has no mark."""
+        found = await self._connection.call("GET", CLUSTER)
+        return None if found is None else str(found.decode())
+
+    async def adopt(self, uuid: str) -> None:
+        """Mark an empty journal as that of another database than before."""
+        assert await self.top() == 0
+        await self._connection.call("SET", CLUSTER, uuid)
+
+    async def _listen(
+        self, position: int, followed: OutcomeFrame | None
+    ) -> AsyncGenerator[list[OutcomeFrame], None]:
         """Frames after `position` from the channel, and from the stream wherever one is missing."""
         waiting: deque[bytes] = deque(maxlen=FRAMES_WAITING_MAX)
         async with _Subscription(self._url, OUTCOMES, waiting.append) as feed:
+            if followed is not None:
+                await self._check_held(feed.reading, followed)
             # Subscribed first, then read: between the two nothing can be missed.
             behind = True
             while True:
@@ -191,9 +209,20 @@ class Outcomes:
                     behind = not await feed.arrival(_IDLE_S)
 
     @staticmethod
+    async def _check_held(connection: Connection, followed: OutcomeFrame) -> None:
+        """Raise ChainBroken unless the stream still holds what was followed last, as it was.
+
+        A server that lost its tail may have got other outcomes with the same numbers since.
+        """
+        identifier = f"0-{followed.last}"
+        reply = await connection.call("XRANGE", OUTCOMES, identifier, identifier)
+        if [outcome_frame(fields) for _, fields in reply] != [followed]:
+            raise ChainBroken(f"outcome {followed.last} is not in the stream as it was followed")
+
+    @staticmethod
     async def _range(connection: Connection, position: int, *, count: int) -> list[OutcomeFrame]:
         reply = await connection.call("XRANGE", OUTCOMES, f"0-{position + 1}", "+", "COUNT", count)
-        return [_frame(fields) for _, fields in reply]
+        return [outcome_frame(fields) for _, fields in reply]
 
 
 class _Subscription:
@@ -258,7 +287,8 @@ def _successors(waiting: deque[bytes], position: int) -> tuple[list[OutcomeFrame
     return frames, False
 
 
-def _frame(fields: list[bytes]) -> OutcomeFrame:
+def outcome_frame(fields: list[bytes]) -> OutcomeFrame:
+    """What stands in a stream entry; raises OperatorNeeded where it cannot be read."""
     values = dict(zip(fields[::2], fields[1::2], strict=True))
     try:
         return decode_frame(values[b"p"])

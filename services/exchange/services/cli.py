@@ -2,15 +2,16 @@
 
 import importlib.metadata
 import json
-import os
 import sys
+import time
 import uuid
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
+from exchange.services import upkeep
 from exchange.services.admin import Admin, AdminFault
 from exchange.services.client_configs import client_config
 from exchange.services.market_commands import market_app, rules
@@ -21,7 +22,8 @@ from exchange.services.options import (
     Data,
     print_fields,
 )
-from exchange.services.run_file import Run, default_folder, read_run
+from exchange.services.parts import Fault, become, names_stores, running, set_variables
+from exchange.services.run_file import default_folder
 from exchange.services.settings import InvalidSettings
 
 app = typer.Typer(
@@ -36,17 +38,15 @@ account_app = typer.Typer(help="Accounts of traders.", no_args_is_help=True)
 key_app = typer.Typer(help="API keys of accounts.", no_args_is_help=True)
 asset_app = typer.Typer(help="Assets that can be held and traded.", no_args_is_help=True)
 db_app = typer.Typer(help="The database.", no_args_is_help=True)
+alarm_app = typer.Typer(help="What `exchange status` warns of.", no_args_is_help=True)
 app.add_typer(account_app, name="account")
 app.add_typer(key_app, name="key")
 app.add_typer(market_app, name="market")
 app.add_typer(asset_app, name="asset")
 app.add_typer(db_app, name="db")
+app.add_typer(alarm_app, name="alarm")
 app.command("rules")(rules)
 app.command("client-config")(client_config)
-
-
-class Fault(Exception):
-    """What the user has to know, as a sentence."""
 
 
 class KeyType(StrEnum):
@@ -301,6 +301,19 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
         _print_status(answer)
 
 
+@alarm_app.command("clear")
+def clear_alarm(
+    name: Annotated[str, typer.Argument(help="As `exchange status` names it.")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say that an alarm was seen: it is not shown any more, unless it is raised again.
+
+    Example: exchange alarm clear audit-money
+    """
+    print_fields(Admin.find(data).delete("alarms", name), as_json)
+
+
 @app.command()
 def run(
     part: Annotated[Part, typer.Argument(help="Which service.")],
@@ -314,9 +327,9 @@ def run(
     Example: DATABASE_URL=postgresql://… REDIS_URL=redis://… exchange run engine
     """
     if data is not None:
-        found = _running(data)
-        _set_variables(DATABASE_URL=found.database_url, REDIS_URL=found.redis_url)
-    _become(f"exchange.{part.value.replace('-', '_')}")
+        found = running(data)
+        set_variables(DATABASE_URL=found.database_url, REDIS_URL=found.redis_url)
+    become(f"exchange.{part.value.replace('-', '_')}")
 
 
 @db_app.command("upgrade")
@@ -325,9 +338,9 @@ def upgrade_database(data: Data = None) -> None:
 
     Example: DATABASE_URL=postgresql://exchange@db/exchange-db exchange db upgrade
     """
-    if data is not None or not os.environ.keys() & {"DATABASE_URL", "DATABASE_URL_FILE"}:
-        _set_variables(DATABASE_URL=_running(data).database_url)
-    _become("exchange.postgres_db", "upgrade")
+    if data is not None or not names_stores():
+        set_variables(DATABASE_URL=running(data).database_url)
+    become("exchange.postgres_db", "upgrade")
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -342,8 +355,8 @@ def bench(
     """
     name, *options = arguments
     if name == "engine":
-        _become("exchange.engine", "bench", *options)
-    _become("exchange.lab", "bench", *arguments)
+        become("exchange.engine", "bench", *options)
+    become("exchange.lab", "bench", *arguments)
 
 
 @app.command(
@@ -361,7 +374,11 @@ def replay(
 
     Example: exchange replay docs/samples/orders.csv --expect docs/samples/trades.csv
     """
-    _become("exchange.engine", "replay", *arguments)
+    become("exchange.engine", "replay", *arguments)
+
+
+for command in (upkeep.verify, upkeep.recover, upkeep.backup, upkeep.restore):
+    app.command()(command)
 
 
 def _change_account(name: str, body: dict[str, Any], data: Path | None, as_json: bool) -> None:
@@ -392,6 +409,9 @@ def _transfer(
 def _print_status(answer: dict[str, Any]) -> None:
     positions, lag = answer["positions"], answer["lag"]
     print(f"{'ready' if answer['ready'] else 'NOT READY'}: {answer['sentence']}")
+    for alarm in answer["alarms"] or []:
+        since = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(alarm["time"] // 1_000_000))
+        print(f"ALARM {alarm['name']}, {since}: {alarm['sentence']}")
     print(f"gate       {answer['gate']}")
     print(f"epoch      {answer['epoch']}")
     print(f"journal    {positions['journal']}")
@@ -400,29 +420,3 @@ def _print_status(answer: dict[str, Any]) -> None:
     print(f"accounts   {answer['accounts']}")
     for market in answer["markets"]:
         print(f"market     {market['symbol']} {market['mode']}")
-
-
-def _running(folder: Path | None) -> Run:
-    searched = folder or default_folder()
-    try:
-        run = read_run(searched)
-    except (OSError, ValueError) as fault:
-        raise Fault(f"The run.json of {searched} cannot be read: {fault}.") from None
-    if run is None:
-        raise Fault(
-            f"No exchange runs in {searched}: set DATABASE_URL, or name its folder with --data."
-        )
-    return run
-
-
-def _set_variables(**variables: str) -> None:
-    for variable, value in variables.items():
-        # A file would be preferred to the value.
-        os.environ.pop(f"{variable}_FILE", None)
-        os.environ[variable] = value
-
-
-def _become(module: str, *arguments: str) -> NoReturn:
-    """Replace this process, so that signals go straight to the one that counts."""
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606

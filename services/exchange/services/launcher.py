@@ -70,7 +70,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 def up(options: Options) -> None:
     """Run until SIGTERM, SIGINT or SIGHUP. Raises LauncherFault or embedded.ServerFault."""
-    with _held(options.data) as lock:
+    with held(options.data) as lock:
         launcher = Launcher(options)
         # First, because what is left behind may sit on the very ports that are asked for.
         launcher.end_leftovers()
@@ -410,7 +410,7 @@ Ctrl-C stops it; what it holds stays.
 
 
 @contextlib.contextmanager
-def _held(folder: Path) -> Iterator[IO[str]]:
+def held(folder: Path) -> Iterator[IO[str]]:
     """Keep every other launcher out of a folder for as long as this process lives."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

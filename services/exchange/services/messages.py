@@ -33,6 +33,10 @@ JUMP = 2**20
 """How far all numbers and ids move on where outcomes may be lost that somebody has seen: further
 than they can have come."""
 
+LEAP = 2**40
+"""The same where not a tail is lost but a journal, with all that came after a backup: what two
+years at full load would use up."""
+
 
 class KeyKind(StrEnum):
     HMAC = "HMAC"

@@ -1,0 +1,100 @@
+"""The auditor inside the running exchange: does the money add up, as the rows have it?
+
+It asks Postgres, in SQL and in one snapshot, what no code of the engine has worked out. That is the
+cheapest place, since nothing has to be loaded, and an independent one, since what an engine did wrong
+and hashed and journalled is as visible there as what somebody changed by hand. On a doubt it makes
+every market cancel-only, through the journal, and raises an alarm.
+"""
+
+import asyncio
+import secrets
+import time
+
+import prometheus_client
+import structlog
+
+from exchange.postgres_db import alarms, audit
+from exchange.postgres_db.snapshot import Snapshot, open_snapshot
+from exchange.redis.journal import NO_LAG_LIMIT, Journal, NotIngested
+from exchange.services.commands import SetMode
+from exchange.services.markets import Market, Mode
+from exchange.services.messages import encode
+from exchange.services.process import OperatorNeeded, WorldFailed
+from exchange.services.settings import Settings
+
+RETRY_S = 1.0
+PAUSES_FOR_EACH_SECOND = 20
+"""However long an audit takes, it keeps Postgres busy for a twentieth of the time."""
+
+AUDITS = prometheus_client.Counter("exchange_audits_total", "Audits that were finished.")
+DOUBTS = prometheus_client.Gauge(
+    "exchange_audit_doubts", "What the last audit found wrong, for each promise.", ["promise"]
+)
+AUDIT_SECONDS = prometheus_client.Gauge("exchange_audit_seconds", "How long the last one took.")
+
+log = structlog.get_logger()
+
+
+async def audit_for_ever(settings: Settings) -> None:
+    """Ask every AUDIT_SECONDS; 0 means never."""
+    while True:
+        if not settings.audit_seconds:
+            await asyncio.Event().wait()
+        began = time.monotonic()
+        try:
+            await audit_once(settings)
+        except (WorldFailed, OperatorNeeded, NotIngested, OSError) as fault:
+            # Who writes will say it louder; a doubt is found again, and then frozen.
+            log.warning("not audited", cause=f"{type(fault).__name__}: {fault}")
+            await asyncio.sleep(RETRY_S)
+            continue
+        took = time.monotonic() - began
+        AUDITS.inc()
+        AUDIT_SECONDS.set(took)
+        await asyncio.sleep(max(settings.audit_seconds, took * PAUSES_FOR_EACH_SECOND))
+
+
+async def audit_once(settings: Settings) -> list[str]:
+    """What is in doubt, in sentences, after everything was done about it."""
+    dsn = settings.database_dsn()
+    async with open_snapshot(dsn, application_name="exchange-auditor") as snapshot:
+        await audit.take_time(snapshot)
+        answers = {question: await audit.ask(snapshot, question) for question in audit.CHEAP}
+        known = {alarm.name: alarm for alarm in await alarms.select_alarms(snapshot.connection)}
+        running = await _running_markets(snapshot)
+    sentences = []
+    for question, answer in answers.items():
+        DOUBTS.labels(question.name).set(answer.doubtful)
+        if not answer.doubtful:
+            continue
+        name = f"audit-{question.name}"
+        sentence = f"NOT SO: {question.promise}. {'; '.join(answer.examples)}."
+        sentences.append(sentence)
+        # An operator may let a market trade again although it stands there: that is his decision,
+        # as long as nothing new is found.
+        if name not in known or known[name].sentence != sentence:
+            log.critical(sentence, alarm=name, position=snapshot.position.number, freezing=running)
+            await _freeze(settings, running)
+            await alarms.raise_alarm(dsn, name, sentence)
+    return sentences
+
+
+async def _running_markets(snapshot: Snapshot) -> list[str]:
+    rows = await snapshot.control_rows()
+    return [row.symbol for row in rows if isinstance(row, Market) and row.mode is Mode.RUNNING]
+
+
+async def _freeze(settings: Settings, symbols: list[str]) -> None:
+    """Let nothing be traded until an operator has looked; who wants to leave may cancel."""
+    if not symbols:
+        return
+    commands = [
+        SetMode(uid=secrets.randbits(63), symbol=symbol, mode=Mode.CANCEL_ONLY)
+        for symbol in symbols
+    ]
+    journal = await Journal.open(settings.redis_url, name="auditor")
+    try:
+        clock = time.time_ns() // 1_000
+        await journal.append(encode(commands), len(commands), clock=clock, lag_max=NO_LAG_LIMIT)
+    finally:
+        journal.close()

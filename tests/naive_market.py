@@ -312,7 +312,8 @@ class NaiveMarket:
         elif sweep.why == "done" or (
             sweep.by_quote and (sweep.why == "spent" or not self.could_take_more(sweep))
         ):
-            self.end(order, OrderStatus.FILLED)
+            is_lost = sweep.by_quote and sweep.steps and sweep.steps[-1].taker_prevented
+            self.end(order, OrderStatus.EXPIRED_IN_MATCH if is_lost else OrderStatus.FILLED)
         elif sweep.why == "spent":
             self.end(order, OrderStatus.EXPIRED, ExpiryReason.REJECTED)
         elif not order.price:

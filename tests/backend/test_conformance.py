@@ -1,4 +1,4 @@
-"""The published table of order parameters, row by row against a running exchange."""
+"""The published table of parameters, row by row against a running exchange."""
 
 import re
 import time
@@ -12,7 +12,6 @@ from backend.api_client import Answer
 from backend.conftest import RunningBackend
 
 from exchange.backend.application import ENDPOINTS
-from exchange.backend.endpoints import Security
 
 DOCUMENT = Path(__file__).parents[2] / "docs/conformance.md"
 SYMBOL = "SOLUSDC"
@@ -54,18 +53,27 @@ def read_rows(text: str) -> Iterator[Row]:
 
 
 ROWS = list(read_rows(DOCUMENT.read_text("utf-8")))
-TRADING = {one.name: one for one in ENDPOINTS if one.security is Security.TRADE}
+BY_NAME = {one.name: one for one in ENDPOINTS}
+OVERVIEW = Path(__file__).parents[2] / "docs/api.md"
 
 
-def test_every_endpoint_that_trades_is_in_the_table_and_no_other() -> None:
-    assert {row.endpoint for row in ROWS} == set(TRADING)
+def test_every_endpoint_is_in_the_table_and_no_other() -> None:
+    assert {row.endpoint for row in ROWS} == set(BY_NAME)
+
+
+def test_every_endpoint_is_in_the_overview_and_no_other() -> None:
+    listed = re.findall(r"^\| `((?:GET|POST|PUT|DELETE) /[^`]+)` \|", OVERVIEW.read_text(), re.MULTILINE)
+
+    assert sorted(listed) == sorted(BY_NAME)
 
 
 @pytest.mark.parametrize("name", sorted({row.endpoint for row in ROWS if row.parameter}))
 def test_every_parameter_of_an_endpoint_has_a_row_and_no_other(name: str) -> None:
     documented = {row.parameter for row in ROWS if row.endpoint == name}
 
-    assert documented == {one.name for one in TRADING[name].table.parameters} | SIGNED
+    endpoint = BY_NAME[name]
+    signed = SIGNED if endpoint.is_signed else set()
+    assert documented == {one.name for one in endpoint.table.parameters} | signed
 
 
 def test_a_verdict_is_one_of_two_words_and_a_refusal_has_a_code() -> None:
@@ -80,7 +88,34 @@ class Bench:
         self._trader = backend.trader(SOL="1000", USDC="1000000")
         offerer = backend.trader(SOL="1000")
         assert offerer.order("SELL", "100", "100").status == 200
-        assert self._trader.order("BUY", "1", "100").body["status"] == "FILLED"
+        bought = [self._trader.order("BUY", "1", "100").body for _ in range(2)]
+        # Lists that are over, of which there would be only one at the first row.
+        assert self._trader.call("POST", "orderList/oco", **LIST_BEFORE).status == 200
+        self._ids = {
+            "lastTrade": str(bought[-1]["fills"][0]["tradeId"]),
+            "amendedOrder": self._amend_twice(),
+            "future": str((time.time_ns() // 1_000_000_000 + 86_400) * 1_000),
+            **self._prevent_twice(),
+        }
+        self._clear()
+
+    def _amend_twice(self) -> str:
+        order: int = self._trader.order(**BEFORE).body["orderId"]
+        for quantity in ("1.5", "1"):
+            wish = {"symbol": SYMBOL, "orderId": order, "newQty": quantity}
+            assert self._trader.call("PUT", "order/amend/keepPriority", **wish).status == 200
+        return str(order)
+
+    def _prevent_twice(self) -> dict[str, str]:
+        for _ in range(2):
+            assert self._trader.order("BUY", "1", "95").status == 200
+        order: int = self._trader.order("SELL", "3", "95").body["orderId"]
+        found = self._trader.call("GET", "myPreventedMatches", symbol=SYMBOL, orderId=order).body
+        assert len(found) == 2
+        return {
+            "preventedOrder": str(order),
+            "preventedMatch": str(found[0]["preventedMatchId"]),
+        }
 
     def send(self, row: Row, *, without: str = "") -> tuple[Answer, str]:
         """The answer to a row's request, and what shows the row in it."""
@@ -90,26 +125,32 @@ class Bench:
             wanted = {name: value for name, value in wanted.items() if value and name != without}
             return self._send(row.endpoint, wanted, without), _filled_in(row.shown, ids)
         finally:
-            self._trader.call("DELETE", "openOrders", symbol=SYMBOL)
+            self._clear()
 
     def _prepare(self) -> dict[str, str]:
         order = self._trader.order(**BEFORE).body
         placed = self._trader.call("POST", "orderList/oco", **LIST_BEFORE).body
         return {
+            **self._ids,
             "orderId": str(order["orderId"]),
             "clientOrderId": order["clientOrderId"],
             "orderListId": str(placed["orderListId"]),
             "listClientOrderId": placed["listClientOrderId"],
         }
 
+    def _clear(self) -> None:
+        self._trader.call("DELETE", "openOrders", symbol=SYMBOL)
+
     def _send(self, endpoint: str, wanted: dict[str, str], without: str) -> Answer:
+        method, _, path = endpoint.partition(" ")
+        if not BY_NAME[endpoint].is_signed:
+            return self._trader.raw(method, f"{path}?{urlencode(wanted)}".rstrip("?"))
         signature = wanted.pop("signature", None)
         if without != "timestamp":
             wanted.setdefault("timestamp", str(time.time_ns() // 1_000_000))
         text = urlencode(wanted)
         if without != "signature":
             text += f"&signature={signature or self._trader.sign(text)}"
-        method, _, path = endpoint.partition(" ")
         return self._trader.raw(method, f"{path}?{text}")
 
 

@@ -1,7 +1,7 @@
 """User data over the WebSocket API: what two accounts hear while they trade, and who hears it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
@@ -22,7 +22,7 @@ async def listening(backend: RunningBackend, trader: Trader) -> AsyncIterator[So
         yield client
 
 
-def is_report(execution: str, order_id: int | None = None) -> object:
+def is_report(execution: str, order_id: int | None = None) -> Callable[[Json], bool]:
     def matches(event: Json) -> bool:
         if event["e"] != "executionReport" or event["x"] != execution:
             return False
@@ -178,27 +178,27 @@ def check_cumulated(trades: list[Json]) -> None:
 
 
 async def test_a_list_is_told_with_all_its_orders(backend: RunningBackend) -> None:
-    trader, other = backend.trader(USDC="1000"), backend.trader(SOL="10")
+    trader, other = backend.trader(USDT="1000"), backend.trader(ETH="10")
     sides = {"workingSide": "BUY", "pendingSide": "SELL"}
 
     async with listening(backend, trader) as client:
         placed = await client.signed(
             "orderList.place.oto",
-            symbol="SOLUSDC",
+            symbol="ETHUSDT",
             **sides,
             workingType="LIMIT",
             workingTimeInForce="GTC",
             workingQuantity="1",
-            workingPrice="12.00",
+            workingPrice="120.00",
             pendingType="LIMIT",
             pendingTimeInForce="GTC",
             pendingQuantity="0.5",
-            pendingPrice="90.00",
+            pendingPrice="900.00",
         )
         begun = await client.until(is_position)
-        other.order("SELL", "1", "12.00")
+        other.order("SELL", "1", "120.00", symbol="ETHUSDT")
         started = await client.until(is_position)
-        trader.call("DELETE", "openOrders", symbol="SOLUSDC")
+        trader.call("DELETE", "openOrders", symbol="ETHUSDT")
         ended = await client.until(is_position)
 
     orders = placed["result"]["orders"]
@@ -212,7 +212,7 @@ async def test_a_list_is_told_with_all_its_orders(backend: RunningBackend) -> No
         assert one["g"] == placed["result"]["orderListId"]
         assert one["C"] == placed["result"]["listClientOrderId"]
         assert one["O"] == [
-            {"s": "SOLUSDC", "i": order["orderId"], "c": order["clientOrderId"]} for order in orders
+            {"s": "ETHUSDT", "i": order["orderId"], "c": order["clientOrderId"]} for order in orders
         ]
     reports = [
         (one["i"], one["x"], one["X"])

@@ -208,6 +208,21 @@ def test_a_market_in_the_other_direction_gives_the_price_too(
     assert fees(trade(venue, alice, bob))[0] == (0.09, "EUR")
 
 
+def test_of_two_markets_that_give_a_price_the_first_by_name_counts() -> None:
+    venue = WatchedVenue(MARKET, market("USDC", "BNB"), market("BNB", "USDC"))
+    venue.exchange_rule(discount_asset="BNB", discount=500_000)
+    alice = venue.account("alice", SOL=1_000, USDC=100_000, BNB=1_000)
+    bob = venue.account("bob", SOL=1_000, USDC=100_000, BNB=1_000)
+    venue.change_account(bob, discount=True)
+    venue.order(alice, SELL, 1_000, 0.01, symbol="USDCBNB")
+    venue.order(bob, BUY, 1_000, 0.01, symbol="USDCBNB")
+    assert fees(trade(venue, alice, bob))[0] == (0.001, "BNB")
+
+    trade(venue, alice, bob, 50, "BNBUSDC")
+
+    assert fees(trade(venue, alice, bob))[0] == (0.002, "BNB")
+
+
 def test_every_step_of_a_discounted_fee_is_rounded_down(venue: Venue, alice: int, bob: int) -> None:
     trade(venue, alice, bob, 333.33, "BNBUSDC")
     venue.change_account(bob, discount=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from exchange.backend import errors
-from exchange.backend.authentication import Signed, authenticate, vouch
+from exchange.backend.authentication import Signed, authenticate, identify, vouch
 from exchange.backend.directory import KnownKey
 from exchange.backend.endpoints import Call, Endpoint, Security
 from exchange.backend.formats import TimeUnit
@@ -56,6 +56,9 @@ class Visit:
                 signed = authenticate(sent, api_key, self._current.state.directory, self._now)
             if endpoint.security is Security.TRADE and not signed.key.can_trade:
                 errors.KEY_REJECTED.refuse()
+        elif endpoint.needs_key:
+            directory = self._current.state.directory
+            signed = identify(api_key if session is None else session.name, directory)
         values = endpoint.table.read(sent.values)
         if (weight := endpoint.weigh(values)) > 1:
             self._limits.weigh(self._address, weight - 1, self._second)

@@ -16,6 +16,7 @@ from exchange.backend.responder import Responder
 from exchange.backend.routes import (
     account,
     candles,
+    listen_keys,
     market,
     order_changes,
     order_list_history,
@@ -42,6 +43,7 @@ ENDPOINTS = (
     *account.ENDPOINTS,
     *order_list_history.ENDPOINTS,
     *rules.ENDPOINTS,
+    *listen_keys.ENDPOINTS,
     *surroundings.ENDPOINTS,
 )
 HOT = frozenset({("POST", "/api/v3/order"), ("DELETE", "/api/v3/order")})

@@ -37,15 +37,12 @@ def authenticate(sent: Sent, api_key: str, directory: Directory, now: int) -> Si
 
     What is missing is said before the signature is looked at, and the signature before the time.
     """
-    if _api_key(api_key) is None:
-        errors.KEY_FORMAT.refuse()
+    _check_format(api_key)
     timestamp_text, window_text = _take_times(sent)
     if not sent.signature:
         raise errors.mandatory("signature")
     timestamp, window = _read_times(timestamp_text, window_text)
-    key = directory.keys.get(api_key)
-    if key is None:
-        errors.KEY_REJECTED.refuse()
+    key = _known(api_key, directory)
     signature = key.verifier.verify(sent.payload, sent.signature)
     if signature is None and sent.encoded is not None:
         signature = key.verifier.verify(sent.encoded, sent.signature)
@@ -64,6 +61,24 @@ def vouch(sent: Sent, key: KnownKey, now: int) -> Signed:
     timestamp, window = _read_times(*_take_times(sent))
     _check_times(timestamp, window, now)
     return Signed(key, None, timestamp + window, os.urandom(16))
+
+
+def identify(api_key: str, directory: Directory) -> Signed:
+    """A request that only names a key: what it may do needs no more; raises ApiError."""
+    _check_format(api_key)
+    return Signed(_known(api_key, directory), None, 0, b"")
+
+
+def _check_format(api_key: str) -> None:
+    if _api_key(api_key) is None:
+        errors.KEY_FORMAT.refuse()
+
+
+def _known(api_key: str, directory: Directory) -> KnownKey:
+    key = directory.keys.get(api_key)
+    if key is None:
+        errors.KEY_REJECTED.refuse()
+    return key
 
 
 def _take_times(sent: Sent) -> tuple[str, str | None]:

@@ -24,9 +24,10 @@ from exchange.backend.state import Current, State
 
 
 class Security(Enum):
-    """Who may call: anybody, a key, or a key that may trade."""
+    """Who may call: anybody, who names a key, who signs, or who signs with a key that may trade."""
 
     NONE = "public"
+    KEY = "with a key, and without a signature"
     USER_DATA = "signed"
     TRADE = "signed, by a key that may trade"
 
@@ -96,8 +97,12 @@ class Endpoint:
         self.places_orders = places_orders
 
     @property
-    def is_signed(self) -> bool:
+    def needs_key(self) -> bool:
         return self.security is not Security.NONE
+
+    @property
+    def is_signed(self) -> bool:
+        return self.security in (Security.USER_DATA, Security.TRADE)
 
     def weigh(self, values: Values) -> int:
         return self._weight if isinstance(self._weight, int) else self._weight(values)
@@ -114,7 +119,7 @@ class Endpoint:
 
     def responses(self) -> dict[int | str, dict[str, Any]]:
         statuses = [400, 414, 418, 429, 503, *self._own_statuses]
-        if self.is_signed:
+        if self.needs_key:
             statuses += [401]
         if self.method != "GET":
             statuses += [408, 413, 504]
@@ -125,7 +130,7 @@ class Endpoint:
 
     def _headers(self) -> list[dict[str, Any]]:
         headers = [_TIME_UNIT_HEADER]
-        return [*headers, _KEY_HEADER] if self.is_signed else headers
+        return [*headers, _KEY_HEADER] if self.needs_key else headers
 
     def _description(self) -> str:
         text = f"Access: {self.security.value}."

@@ -127,6 +127,7 @@ NO_OPO = Fault(-1013, "OPO orders are not supported for this symbol.")
 
 # --- User data ---
 
+LISTEN_KEY = Fault(-1125, "This listenKey does not exist.")
 SUBSCRIPTION_ACTIVE = Fault(-2035, "User Data Stream subscription already active.")
 SUBSCRIPTION_INACTIVE = Fault(-2036, "User Data Stream subscription not active.")
 

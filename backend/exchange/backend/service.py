@@ -22,6 +22,7 @@ from exchange.postgres_db.epochs import cluster_uuid
 from exchange.postgres_db.snapshot import Snapshot, open_snapshot
 from exchange.redis import server_check
 from exchange.redis.journal import Journal
+from exchange.redis.listen_keys import ListenKeys
 from exchange.redis.outcomes import Outcomes
 from exchange.services.candles import MINUTE, Interval
 from exchange.services.commands import AddAsset, AddMarket
@@ -84,6 +85,7 @@ class Backend:
         dsn = settings.database_dsn()
         async with await Outcomes.open(settings.redis_url) as outcomes:
             journal = await Journal.open(settings.redis_url, name=NAME)
+            listen_keys = ListenKeys(settings.redis_url)
             try:
                 await outcomes.cluster(await cluster_uuid(dsn))
                 async with open_snapshot(dsn, application_name=NAME) as snapshot:
@@ -102,6 +104,7 @@ class Backend:
                     connections.terminate()
             finally:
                 journal.close()
+                listen_keys.close()
 
     async def _follow(
         self, settings: Settings, health: Health, state: State, position: int

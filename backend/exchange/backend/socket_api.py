@@ -132,7 +132,7 @@ class _Dialogue:
 
     def _admit(self, visit: Visit, endpoint: Endpoint, request: SocketRequest) -> Call:
         session, sent, unit = self._session, request.sent, self._session.unit
-        if not endpoint.is_signed:
+        if not endpoint.needs_key:
             return visit.admit(endpoint, sent, "", unit)
         is_vouched = endpoint.socket_method not in SIGNED_EACH and session.vouches(
             request.api_key, sent.signature

@@ -8,6 +8,7 @@ from exchange.backend.barrier import Barrier
 from exchange.backend.directory import Directory
 from exchange.backend.gateway import Gateway
 from exchange.backend.order_limits import OrderLimits
+from exchange.redis.listen_keys import ListenKeys
 from exchange.redis.outcomes import Outcomes
 from exchange.services.market_view import MarketViews
 from exchange.services.rate_limits import API_LIMITS, ApiLimits
@@ -24,6 +25,7 @@ class State(msgspec.Struct, frozen=True):
     outcomes: Outcomes
     order_limits: OrderLimits
     user_streams: UserStreams
+    listen_keys: ListenKeys
     database: asyncpg.Pool
 
 

@@ -188,7 +188,7 @@ class _Planner:
             return end.status, end.reason
         if self._is_by_quote:
             if end.is_spent or not self._could_take_more():
-                return OrderStatus.FILLED, None
+                return self._used_up(), None
             return OrderStatus.EXPIRED, ExpiryReason.INSUFFICIENT_LIQUIDITY
         if not self._left:
             return OrderStatus.FILLED, None
@@ -199,6 +199,12 @@ class _Planner:
         if taker.time_in_force is TimeInForce.IOC:
             return OrderStatus.EXPIRED, ExpiryReason.UNFILLED_IOC
         return None, None
+
+    def _used_up(self) -> OrderStatus:
+        """How a quote amount ends that bought all it could: by its last piece."""
+        steps = self._sweep.steps
+        is_lost = steps and isinstance(steps[-1], Prevention) and steps[-1].taker_quantity
+        return OrderStatus.EXPIRED_IN_MATCH if is_lost else OrderStatus.FILLED
 
     def _could_take_more(self) -> bool:
         """Whether the rest of a quote amount would buy a lot at the last price, if one was there."""

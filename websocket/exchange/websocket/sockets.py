@@ -238,7 +238,8 @@ def _tell(
 ) -> None:
     frames: dict[Form, bytes] = {}
     for socket in sockets:
-        form = socket.form
+        # Not by way of `form`: this is done for every message of every socket.
+        form = socket.subscriptions.form
         frame = frames.get(form)
         if frame is None:
             frame = frames[form] = text_frame(message.text(name, form), form.deflate_bits)

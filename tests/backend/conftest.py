@@ -1,6 +1,7 @@
 """A backend with all that it needs, as processes; shared by the tests of one module."""
 
 import copy
+import http.client
 import itertools
 import json
 import os
@@ -73,6 +74,15 @@ class RunningBackend:
                 process.wait()
                 raise
 
+    @contextmanager
+    def running_websocket(self) -> Iterator[str]:
+        """The address of a websocket server beside it, until the block ends."""
+        address = f"127.0.0.1:{free_port()}"
+        self._environment["WS_STREAM_URL"] = address
+        with self.running("websocket"):
+            self._await_ready(self._probe)
+            yield f"ws://{address}"
+
     def another(self) -> "RunningBackend":
         """A backend more of the same exchange, which does not run yet; it has no admin API."""
         one = copy.copy(self)
@@ -121,6 +131,19 @@ class RunningBackend:
         )
         assert answer.status == 200, answer
 
+    def _await_ready(self, port: int) -> None:
+        deadline = time.monotonic() + READY_S_MAX
+        while time.monotonic() < deadline:
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+                connection.request("GET", "/ready")
+                if connection.getresponse().status == 200:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.05)
+        raise AssertionError(self.logs())
+
     def await_markets(self) -> None:
         deadline = time.monotonic() + READY_S_MAX
         while time.monotonic() < deadline:
@@ -148,7 +171,7 @@ def running_backend(
     servers: Servers, template_database: str, folder: Path, **settings: str
 ) -> Iterator[RunningBackend]:
     """A whole exchange whose environment has these settings."""
-    name = f"backend_{next(_numbers)}"
+    name = f"backend_{uuid.uuid4().hex}"
     execute_sql(servers.postgres.url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
     assert ask_redis(servers.redis.url, "FLUSHALL") == "+OK"
     one = RunningBackend(

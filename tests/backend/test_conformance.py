@@ -62,7 +62,9 @@ def test_every_endpoint_is_in_the_table_and_no_other() -> None:
 
 
 def test_every_endpoint_is_in_the_overview_and_no_other() -> None:
-    listed = re.findall(r"^\| `((?:GET|POST|PUT|DELETE) /[^`]+)` \|", OVERVIEW.read_text(), re.MULTILINE)
+    listed = re.findall(
+        r"^\| `((?:GET|POST|PUT|DELETE) /[^`]+)` \|", OVERVIEW.read_text(), re.MULTILINE
+    )
 
     assert sorted(listed) == sorted(BY_NAME)
 

@@ -95,6 +95,27 @@ async def test_control_frames_count_as_messages(opcode: str) -> None:
         assert await close_of(client) == (1008, "too many messages")
 
 
+@pytest.mark.parametrize("is_answer", [True, False])
+async def test_only_the_answer_to_a_ping_is_a_sign_of_life(is_answer: bool) -> None:
+    async with running(Limits(ping_s=0, pong_s=0.5, close_s=0.3)) as exchange:
+        reader, writer = await handshake(exchange, "/ws")
+        for _ in range(16):
+            exchange.server.sweep()
+            if not exchange.server._sockets or reader.at_eof():
+                break
+            ping = await reader.readexactly(2)
+            if ping[0] != 0x89:
+                break
+            payload = await reader.readexactly(ping[1])
+            text = payload if is_answer else b""
+            writer.write(bytes([0x8A, 0x80 | len(text), 0, 0, 0, 0]) + text)
+            await asyncio.sleep(0.05)
+
+        (ended,) = [not socket.is_open for socket in exchange.server._sockets] or [True]
+        assert ended is not is_answer
+        writer.close()
+
+
 async def test_a_socket_does_not_live_for_ever() -> None:
     async with running(Limits(life_s=0.2, close_s=0.3)) as exchange:
         async with exchange.client("/ws") as client:

@@ -3,8 +3,8 @@
 import asyncio
 import gc
 import time
+from collections.abc import Callable, Sequence
 
-import asyncpg
 import structlog
 
 from exchange.backend.admin import AdminApplication
@@ -96,8 +96,17 @@ class Backend:
                 connections = await pool(dsn, application_name=NAME, size_max=POOL_SIZE_MAX)
                 try:
                     barrier = Barrier(outcomes, connections, position)
-                    state = _state(
-                        journal, outcomes, directory, views, barrier, limits, streams, connections
+                    followers = [directory.apply, views.apply, limits.apply, streams.apply]
+                    state = State(
+                        directory=directory,
+                        views=views,
+                        gateway=_gateway(journal, outcomes, followers, barrier),
+                        barrier=barrier,
+                        outcomes=outcomes,
+                        order_limits=limits,
+                        user_streams=streams,
+                        listen_keys=listen_keys,
+                        database=connections,
                     )
                     await self._follow(settings, health, state, position)
                 finally:
@@ -124,23 +133,17 @@ class Backend:
         await until_stopped(asyncio.Event(), *work)
 
 
-def _state(
+def _gateway(
     journal: Journal,
     outcomes: Outcomes,
-    directory: Directory,
-    views: MarketViews,
+    followers: Sequence[Callable[[Outcome], object]],
     barrier: Barrier,
-    limits: OrderLimits,
-    streams: UserStreams,
-    connections: asyncpg.Pool,
-) -> State:
+) -> Gateway:
     def pass_barrier(outcome: Outcome) -> None:
         barrier.views.advance(outcome.number)
 
-    # Whoever waits at the barrier reads the views: they come first.
-    followers = [directory.apply, views.apply, limits.apply, streams.apply, pass_barrier]
-    gateway = Gateway(journal, outcomes, followers)
-    return State(directory, views, gateway, barrier, outcomes, limits, streams, connections)
+    # Whoever waits at the barrier reads what the others have made of the outcome: they come first.
+    return Gateway(journal, outcomes, [*followers, pass_barrier])
 
 
 async def _load(snapshot: Snapshot, vault: Vault) -> tuple[Directory, MarketViews]:

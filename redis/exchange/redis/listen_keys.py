@@ -33,12 +33,21 @@ class Grant(Struct, frozen=True):
 
 
 class ListenKeys:
-    """Connects when it is needed, and again after a loss; every method raises ConnectionLost."""
+    """Connects when it is needed, and again after a loss; every method raises ConnectionLost.
+
+    `close` it, or use it with `async with`.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: Connection | None = None
         self._opening = asyncio.Lock()
+
+    async def __aenter__(self) -> "ListenKeys":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
 
     async def start(self, account: int, api_key: str) -> str:
         """The account's listenKey, with an hour to live: the one that there is, or a new one."""

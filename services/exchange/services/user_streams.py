@@ -63,11 +63,38 @@ class UserStreams:
         self._assets: dict[str, Asset] = {}
         self._members = ListMembers(lists)
         self._listeners: dict[int, dict[Listener, str]] = {}
+        self._revoked: set[str] = set()
+        self._kept: list[AccountEvent] = []
+        self._keeping = 0
         self._take(rows)
 
-    def listen(self, account: int, api_key: str, listener: Listener) -> None:
-        """From the next outcome on."""
+    def listen(
+        self, account: int, api_key: str, listener: Listener, *, since: int | None = None
+    ) -> None:
+        """From the next outcome on, or from where `keep` was called, which gave `since`.
+
+        Nobody listens by a key that was revoked.
+        """
+        if api_key in self._revoked:
+            return
         self._listeners.setdefault(account, {})[listener] = api_key
+        if since is not None:
+            for event in self._kept[since:]:
+                if event.account == account:
+                    listener.tell(self._message(event))
+
+    def keep(self) -> int:
+        """Keep what happens from now on for somebody whose account is still looked up.
+
+        `release` must follow, whether he then listens or not.
+        """
+        self._keeping += 1
+        return len(self._kept)
+
+    def release(self) -> None:
+        self._keeping -= 1
+        if not self._keeping:
+            self._kept.clear()
 
     def stop(self, account: int, listener: Listener) -> None:
         listeners = self._listeners.get(account, {})
@@ -96,15 +123,20 @@ class UserStreams:
 
     def _tell(self, outcome: Outcome) -> None:
         for event in account_events(outcome, self._members):
+            if self._keeping:
+                self._kept.append(event)
             if event.account in self._listeners:
-                message = Message(event, self._markets, self._assets)
+                message = self._message(event)
                 for listener in list(self._listeners[event.account]):
                     listener.tell(message)
 
+    def _message(self, event: AccountEvent) -> Message:
+        return Message(event, self._markets, self._assets)
+
     def _concerns_anybody(self, outcome: Outcome) -> bool:
         """Most outcomes concern nobody who listens here, and cost no more than this look."""
-        if not self._listeners:
-            return False
+        if self._keeping or not self._listeners:
+            return bool(self._keeping)
         return any(
             isinstance(row, Order | OrderList | Balance | Transfer)
             and row.account in self._listeners
@@ -121,6 +153,7 @@ class UserStreams:
                 self._revoke(row)
 
     def _revoke(self, key: Key) -> None:
+        self._revoked.add(key.api_key)
         for listener, api_key in list(self._listeners.get(key.account, {}).items()):
             if api_key == key.api_key:
                 self.stop(key.account, listener)

@@ -41,6 +41,8 @@ TRANSPORT_BYTES = 64 * 1024
 """A transport with more than this unsent is full: nothing is written to it until it has drained."""
 KERNEL_BYTES = 128 * 1024
 """What the kernel holds of it besides; Linux doubles it."""
+PINGS_OPEN = 4
+"""So many of the newest pings may be answered; any other pong is no sign of life."""
 
 # The library logs every connection at level INFO.
 _library_log = logging.getLogger("exchange.websocket.library")
@@ -63,6 +65,7 @@ class Socket(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._loop = asyncio.get_running_loop()
         self._began = self._pinged = self._ponged = self._loop.time()
+        self._pings: deque[bytes] = deque(maxlen=PINGS_OPEN)
         self._full_since = 0.0
         self._handshake_bytes = 0
         self._message = bytearray()
@@ -154,7 +157,8 @@ class Socket(asyncio.Protocol):
             self.close(CloseCode.GOING_AWAY, "end of life")
         elif now - self._pinged >= self._limits.ping_s:
             self._pinged = now
-            self._protocol.send_ping(str(time.time_ns() // 1_000_000).encode())
+            self._pings.append(str(time.time_ns() // 1_000_000).encode())
+            self._protocol.send_ping(self._pings[-1])
             self._write_protocol()
 
     def _cut_off(self) -> None:
@@ -171,6 +175,7 @@ class Socket(asyncio.Protocol):
 
     def _leave(self) -> None:
         self._server.stop_listening(self, self.subscriptions.streams)
+        self._server.users.stop_listening(self, self.subscriptions.listen_keys)
         self._outbox.clear()
 
     def _abort_later(self) -> None:
@@ -273,10 +278,12 @@ class Socket(asyncio.Protocol):
         # The answer to the handshake goes first.
         self._write_protocol()
         self._server.listen(self, self.subscriptions.streams)
+        self._server.users.listen(self, self.subscriptions.listen_keys)
 
     def _take_frame(self, frame: Frame) -> None:
         if frame.opcode is Opcode.PONG:
-            self._ponged = self._loop.time()
+            if frame.data in self._pings:
+                self._ponged = self._loop.time()
             self._count_message()
         elif frame.opcode is Opcode.PING:
             self._count_message()
@@ -309,3 +316,5 @@ class Socket(asyncio.Protocol):
         for name in answer.removed:
             self._outbox.forget_newest(name)
         self._server.listen(self, answer.added)
+        self._server.users.stop_listening(self, answer.removed_keys)
+        self._server.users.listen(self, answer.added_keys)

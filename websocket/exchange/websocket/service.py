@@ -9,12 +9,15 @@ from websockets.frames import CloseCode
 
 from exchange.postgres_db.epochs import cluster_uuid
 from exchange.postgres_db.snapshot import open_snapshot
+from exchange.redis.listen_keys import ListenKeys
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
 from exchange.services.candles import Candle, Interval
 from exchange.services.market_view import CANDLES_KEPT, RECENT_TRADES, MarketViews
+from exchange.services.messages import Row
 from exchange.services.process import Health, until_stopped
 from exchange.services.settings import Settings, parse_address
+from exchange.services.user_streams import UserStreams
 from exchange.websocket.limits import LIMITS
 from exchange.websocket.running_candles import SECONDS_KEPT, history_start
 from exchange.websocket.sockets import StreamServer, now_us
@@ -35,7 +38,8 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     try:
         following = _follow(settings, health, server)
         ending = _announce_end(stop, over, health, server)
-        await until_stopped(over, following, server.run_clock(), ending)
+        checking = server.users.run_checks()
+        await until_stopped(over, following, server.run_clock(), checking, ending)
     finally:
         if stop.is_set():
             await server.close(CloseCode.GOING_AWAY, "server shutdown")
@@ -57,9 +61,14 @@ async def _announce_end(
 async def _follow(settings: Settings, health: Health, server: StreamServer) -> None:
     await check(settings.redis_url)
     dsn = settings.database_dsn()
-    async with await Outcomes.open(settings.redis_url) as outcomes:
+    async with (
+        await Outcomes.open(settings.redis_url) as outcomes,
+        ListenKeys(settings.redis_url) as listen_keys,
+    ):
         await outcomes.cluster(await cluster_uuid(dsn))
-        server.load(*await _load(dsn))
+        views, candles, streams = await _load(dsn)
+        server.load(views, candles)
+        server.users.load(streams, listen_keys.find)
         # What was loaded stays: the collector need not walk through it again and again.
         gc.collect()
         gc.freeze()
@@ -74,17 +83,20 @@ async def _follow(settings: Settings, health: Health, server: StreamServer) -> N
                     log.info("serving", position=server.position)
 
 
-async def _load(dsn: str) -> tuple[MarketViews, list[Candle]]:
-    """The markets, and those candles that the views do not keep."""
+async def _load(dsn: str) -> tuple[MarketViews, list[Candle], UserStreams]:
+    """The markets, those candles that the views do not keep, and what users may listen to."""
     now = now_us()
     async with open_snapshot(dsn, application_name="websocket") as snapshot:
+        rows = await snapshot.control_rows()
         views = MarketViews.load(
             snapshot.position.number,
-            rows=await snapshot.control_rows(),
+            rows=rows,
             levels=await snapshot.levels(),
             candles=await snapshot.candles(Interval.MINUTE_1, now - CANDLES_KEPT),
             trades=await snapshot.recent_trades(RECENT_TRADES),
         )
         seconds = await snapshot.candles(Interval.SECOND_1, now - SECONDS_KEPT)
         hours = await snapshot.candles(Interval.HOUR_1, history_start(now))
-        return views, seconds + hours
+        lists: list[Row] = [*await snapshot.open_lists(), *await snapshot.orders_of_open_lists()]
+        streams = UserStreams(snapshot.position.number, rows, lists)
+        return views, seconds + hours, streams

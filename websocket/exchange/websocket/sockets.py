@@ -26,6 +26,7 @@ from exchange.websocket.frames import text_frame
 from exchange.websocket.limits import LIMITS, Connects, Limits
 from exchange.websocket.payloads import ServerShutdown, encode
 from exchange.websocket.streams import Speed, Stream
+from exchange.websocket.user_feeds import UserFeeds
 
 MESSAGES = prometheus_client.Counter(
     "exchange_websocket_messages_total", "Messages handed to sockets."
@@ -60,6 +61,7 @@ class StreamServer:
         self.port = 0
         self._read_clock = read_clock
         self._feeds = Feeds(MarketViews(0), read_clock())
+        self.users = UserFeeds(read_clock)
         self._connects = Connects(limits)
         self._accepting = False
         self._server: asyncio.Server | None = None
@@ -97,6 +99,7 @@ class StreamServer:
             if self._feeds.generation != generation:
                 self.close_all(CloseCode.SERVICE_RESTART, "service restart")
             self._publish(events)
+            self.users.apply(frame)
         self._publish(self._feeds.book_tickers())
         self._flush()
         POSITION.set(self.position)
@@ -197,6 +200,7 @@ class StreamServer:
     def forget(self, socket: Socket) -> None:
         """It is gone."""
         self.stop_listening(socket, socket.subscriptions.streams)
+        self.users.stop_listening(socket, socket.subscriptions.listen_keys)
         self._sockets.discard(socket)
         if not self._sockets:
             self._nobody.set()

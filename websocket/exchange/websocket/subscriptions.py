@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from exchange.redis.listen_keys import is_listen_key
 from exchange.websocket.events import Form
 from exchange.websocket.streams import Stream, parse_stream
 
@@ -65,20 +66,28 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     text: bytes
     added: dict[str, Stream] = {}
     removed: dict[str, Stream] = {}
+    added_keys: tuple[str, ...] = ()
+    removed_keys: tuple[str, ...] = ()
 
 
 class Subscriptions:
-    """`form` and the names in `streams`, in the order in which they came."""
+    """`form`, and the names in `streams` and `listen_keys`, in the order in which they came.
+
+    Whether a listenKey is anybody's is not known here.
+    """
 
     def __init__(self, form: Form) -> None:
         self.form = form
         self.streams: dict[str, Stream] = {}
+        self.listen_keys: dict[str, None] = {}
 
     def open(self, names: Iterable[str], symbols: Container[str]) -> None:
         """Listen to what the address named; what we do not know is passed over in silence."""
         for name in names:
             stream = parse_stream(name)
-            if stream is not None and stream.exists(symbols):
+            if is_listen_key(name):
+                self.listen_keys[name] = None
+            elif stream is not None and stream.exists(symbols):
                 self.streams[name] = stream
 
     def answer(self, message: str | bytes, symbols: Container[str]) -> Answer:
@@ -100,7 +109,7 @@ class Subscriptions:
             case Method.UNSUBSCRIBE:
                 return self._unsubscribe(id, _names(parameters))
             case Method.LIST_SUBSCRIPTIONS:
-                return Answer(text=_result(id, list(self.streams)))
+                return Answer(text=_result(id, [*self.streams, *self.listen_keys]))
             case Method.SET_PROPERTY:
                 return self._set_property(id, parameters)
             case Method.GET_PROPERTY:
@@ -108,17 +117,28 @@ class Subscriptions:
                 return Answer(text=_result(id, self.form.combined))
 
     def _subscribe(self, id: Id, names: list[str], symbols: Container[str]) -> Answer:
-        added = {name: _known(name, symbols) for name in names if name not in self.streams}
-        if len(self.streams) + len(added) > STREAMS_MAX:
+        keys = {name: None for name in names if is_listen_key(name)}
+        added_keys = tuple(name for name in keys if name not in self.listen_keys)
+        added = {
+            name: _known(name, symbols)
+            for name in names
+            if name not in self.streams and name not in keys
+        }
+        known = len(self.streams) + len(self.listen_keys)
+        if known + len(added) + len(added_keys) > STREAMS_MAX:
             raise _Invalid(Code.INVALID_REQUEST, f"more than {STREAMS_MAX} streams on one socket")
         self.streams |= added
-        return Answer(text=_result(id, None), added=added)
+        self.listen_keys |= keys
+        return Answer(text=_result(id, None), added=added, added_keys=added_keys)
 
     def _unsubscribe(self, id: Id, names: list[str]) -> Answer:
         removed = {name: self.streams[name] for name in names if name in self.streams}
         for name in removed:
             del self.streams[name]
-        return Answer(text=_result(id, None), removed=removed)
+        removed_keys = tuple(dict.fromkeys(one for one in names if one in self.listen_keys))
+        for name in removed_keys:
+            del self.listen_keys[name]
+        return Answer(text=_result(id, None), removed=removed, removed_keys=removed_keys)
 
     def _set_property(self, id: Id, parameters: list[Any]) -> Answer:
         _check_property(parameters, length=2)

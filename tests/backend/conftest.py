@@ -38,7 +38,9 @@ class RunningBackend:
         master_key = folder / "master.key"
         master_key.write_text(secrets.token_hex(32))
         master_key.chmod(0o600)
-        self._ports = {name: free_port() for name in ("api", "admin", "engine", "db_processor")}
+        self._ports = {
+            name: free_port() for name in ("api", "admin", "engine", "db_processor", "websocket")
+        }
         self._probe = free_port()
         self._environment = {
             **os.environ,
@@ -80,7 +82,7 @@ class RunningBackend:
         address = f"127.0.0.1:{free_port()}"
         self._environment["WS_STREAM_URL"] = address
         with self.running("websocket"):
-            self._await_ready(self._probe)
+            self._await_ready(self._ports["websocket"])
             yield f"ws://{address}"
 
     def another(self) -> "RunningBackend":

@@ -238,8 +238,10 @@ async def test_every_endpoint_is_documented_with_all_its_parameters(
     client: aiohttp.ClientSession,
 ) -> None:
     async with client.get("/openapi.json") as response:
-        paths = (await response.json())["paths"]
+        document = await response.json()
 
+    paths = document["paths"]
+    assert document["components"]["securitySchemes"]["ApiKey"]["name"] == "X-MBX-APIKEY"
     for endpoint in ENDPOINTS:
         operation = paths[endpoint.path][endpoint.method.lower()]
         documented = {one["name"] for one in operation["parameters"] if one["in"] == "query"}
@@ -248,5 +250,9 @@ async def test_every_endpoint_is_documented_with_all_its_parameters(
             expected |= {"timestamp", "recvWindow", "signature"}
         assert documented == expected, endpoint.path
         assert operation["summary"]
-        assert "400" in operation["responses"]
+        assert {"200", "400", "418", "429", "500", "503"} <= set(operation["responses"])
+        assert ("401" in operation["responses"]) == endpoint.needs_key
+        assert operation["security"] == ([{"ApiKey": []}] if endpoint.needs_key else [])
+        headers = operation["responses"]["200"]["headers"]
+        assert ("X-MBX-ORDER-COUNT-10S" in headers) == endpoint.places_orders
     assert sum(len(methods) for methods in paths.values()) == len(ENDPOINTS)

@@ -174,7 +174,7 @@ def shows(answer: Answer, shown: str) -> bool:
     for part in path.split("."):
         try:
             found = found[int(part)] if isinstance(found, list) else found[part]
-        except (LookupError, TypeError):
+        except (LookupError, TypeError, ValueError):
             return not value
     return str(found) == value
 

@@ -14,7 +14,6 @@ from conftest import Servers
 from servers import ask_redis
 
 from exchange.redis.listen_keys import ACCOUNT, account_of
-from exchange.services.embedded import free_port
 
 PATH = "/api/v3/userDataStream"
 UNKNOWN = (400, -1125, "This listenKey does not exist.")

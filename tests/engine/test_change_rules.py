@@ -384,20 +384,33 @@ def test_both_legs_of_an_oco_are_amended_together(venue: Venue, alice: int) -> N
     assert venue.locked(alice, "SOL") == 1.5
 
 
-def test_the_dearer_leg_of_two_buys_says_what_an_amended_pair_holds(venue: Venue) -> None:
-    venue.trade_at(100)
-    buyer = venue.account("buyer", USDC=240)
-    pair = listed(
-        venue.oco(
-            buyer,
+@pytest.mark.parametrize(
+    ("above", "below", "held"),
+    [
+        (
             new(BUY, 2, 120, type=STOP_LOSS_LIMIT, stop=110),
             new(BUY, 2, 90, type=LIMIT_MAKER),
-        )
-    )
+            120,
+        ),
+        (
+            new(BUY, 2, type=STOP_LOSS, stop=110),
+            new(BUY, 2, 130, type=OrderType.TAKE_PROFIT_LIMIT, stop=90),
+            130,
+        ),
+    ],
+)
+def test_the_dearer_leg_of_two_buys_says_what_an_amended_pair_holds(
+    venue: Venue, above: NewOrder, below: NewOrder, held: float
+) -> None:
+    venue.trade_at(100)
+    buyer = venue.account("buyer", USDC=2 * held)
+    pair = listed(venue.oco(buyer, above, below))
+    assert venue.free(buyer, "USDC") == 0
 
     venue.amend(buyer, pair.order_ids[1], 1)
 
-    assert (venue.free(buyer, "USDC"), venue.locked(buyer, "USDC")) == (120, 120)
+    assert (venue.free(buyer, "USDC"), venue.locked(buyer, "USDC")) == (held, held)
+    assert [venue.state(one).locked for one in pair.order_ids] == [held * UNIT, 0]
 
 
 def test_a_leg_that_is_alone_is_amended_alone(venue: Venue, alice: int, bob: int) -> None:

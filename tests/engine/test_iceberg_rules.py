@@ -113,6 +113,17 @@ def test_what_an_iceberg_does_not_take_rests_with_a_full_slice(
     assert (order.shown, shown(venue, 100, BUY)) == (2 * UNIT, 2)
 
 
+def test_an_iceberg_that_has_less_than_a_slice_left_shows_all_of_it(
+    venue: Venue, alice: int, bob: int
+) -> None:
+    venue.order(alice, SELL, 5, 100)
+
+    order = placed(venue.order(bob, BUY, 6, 100, iceberg=2))
+
+    assert (order.remaining, order.shown) == (UNIT, UNIT)
+    assert shown(venue, 100, BUY) == 1
+
+
 def test_what_an_iceberg_hides_can_be_taken_by_an_order_that_must_be_filled_whole(
     venue: Venue, alice: int, bob: int
 ) -> None:

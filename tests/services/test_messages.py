@@ -1,6 +1,6 @@
 """Messages: whatever they hold survives the codec, and one bad command harms no other."""
 
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
@@ -34,8 +34,13 @@ def instances(kind: Any) -> st.SearchStrategy[Any]:
         hints = get_type_hints(kind)
         fields = {name: instances(hints[name]) for name in kind.__struct_fields__}
         return st.builds(kind, **fields)
-    if kind == tuple[int, ...]:
-        return st.lists(INTEGERS, max_size=4).map(tuple)
+    if get_origin(kind) is tuple:
+        first, *others = get_args(kind)
+        if others == [...]:
+            return st.lists(instances(first), max_size=4).map(tuple)
+        return st.tuples(instances(first), *map(instances, others))
+    if get_origin(kind) is dict:
+        return st.dictionaries(*map(instances, get_args(kind)), max_size=4)
     if alternatives := get_args(kind):
         return st.one_of(*map(instances, alternatives))
     return st.from_type(kind)

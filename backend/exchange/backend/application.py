@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exchange.backend import errors
-from exchange.backend.endpoints import Endpoint
+from exchange.backend.endpoints import SECURITY_SCHEMES, Endpoint
 from exchange.backend.request_limits import RequestLimits
 from exchange.backend.responder import Responder
 from exchange.backend.routes import (
@@ -98,6 +98,7 @@ def _documented(responder: Responder) -> FastAPI:
         )
     app.add_exception_handler(HTTPException, _refusal(responder))
     patch_fastapi(app, redirect_from_root_to_docs=True)
+    app.openapi().setdefault("components", {})["securitySchemes"] = SECURITY_SCHEMES
     return app
 
 

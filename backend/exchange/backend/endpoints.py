@@ -113,24 +113,32 @@ class Endpoint:
         if self.is_signed:
             parameters += [RECEIVE_WINDOW, TIMESTAMP, SIGNATURE]
         return {
-            "parameters": [_documented(parameter) for parameter in parameters] + self._headers(),
+            "parameters": [
+                *(_documented(parameter) for parameter in parameters),
+                _TIME_UNIT_HEADER,
+            ],
             "description": self._description(),
+            "security": [{KEY_SCHEME: []}] if self.needs_key else [],
         }
 
     def responses(self) -> dict[int | str, dict[str, Any]]:
-        statuses = [400, 414, 418, 429, 503, *self._own_statuses]
+        """Every status that an answer can have, and what it means."""
+        statuses = [400, 414, 418, 429, 500, 503, *self._own_statuses]
         if self.needs_key:
             statuses += [401]
         if self.method != "GET":
             statuses += [408, 413, 504]
-        return {
-            status: {"description": _STATUSES[status], "content": _ERROR_CONTENT}
-            for status in sorted(statuses)
-        }
+        found: dict[int | str, dict[str, Any]] = {200: self._success()}
+        for status in sorted(statuses):
+            headers = {**_WEIGHT_HEADER, **(_WAIT_HEADER if status in _WAITED_FOR else {})}
+            found[status] = {
+                "description": _STATUSES[status], "content": _ERROR_CONTENT, "headers": headers,
+            }  # fmt: skip
+        return found
 
-    def _headers(self) -> list[dict[str, Any]]:
-        headers = [_TIME_UNIT_HEADER]
-        return [*headers, _KEY_HEADER] if self.needs_key else headers
+    def _success(self) -> dict[str, Any]:
+        headers = {**_WEIGHT_HEADER, **(_ORDER_HEADERS if self.places_orders else {})}
+        return {"description": self.summary + ".", "headers": headers}
 
     def _description(self) -> str:
         text = f"Access: {self.security.value}."
@@ -158,6 +166,7 @@ _STATUSES = {
     414: "The query is too long.",
     418: "The address is banned: it went on after 429. Retry-After says how long.",
     429: "Too many requests, too much weight, or too many orders; wait as long as Retry-After says.",
+    500: "A fault of the exchange; whether the request was executed is unknown.",
     503: "Not executed, and will not be: try again.",
     504: "Unknown: the request may or may not have been executed. Ask by client order id.",
 }
@@ -171,12 +180,29 @@ _ERROR_CONTENT = {
         }
     }
 }
-_KEY_HEADER = {
-    "name": "X-MBX-APIKEY",
-    "in": "header",
-    "required": True,
-    "description": "The API key.",
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9]{64}$"},
+_WAITED_FOR = (418, 429, 503)
+
+
+def _number_header(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "integer"}}
+
+
+_WEIGHT_HEADER = {
+    "X-MBX-USED-WEIGHT-1M": _number_header("The weight that the address has used in this minute.")
+}
+_WAIT_HEADER = {"Retry-After": _number_header("How many seconds to wait.")}
+_ORDER_HEADERS = {
+    f"X-MBX-ORDER-COUNT-{window}": _number_header("The account's orders that nobody has filled.")
+    for window in ("10S", "1D")
+}
+KEY_SCHEME = "ApiKey"
+SECURITY_SCHEMES = {
+    KEY_SCHEME: {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-MBX-APIKEY",
+        "description": "64 letters and digits. Where `signature` is a parameter, it must be sent too.",
+    }
 }
 _TIME_UNIT_HEADER = {
     "name": "X-MBX-TIME-UNIT",

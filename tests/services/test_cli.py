@@ -18,7 +18,7 @@ from exchange.services.run_file import Run, default_folder, write_run
 COMMANDS = [
     "up", "account create", "key create", "key revoke", "deposit", "withdraw", "market add",
     "market halt", "market resume", "market cancel-only", "asset add", "status", "run",
-    "db upgrade", "bench", "replay",
+    "db upgrade", "bench", "replay", "chaos",
 ]  # fmt: skip
 
 

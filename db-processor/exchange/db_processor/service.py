@@ -73,7 +73,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         async with await Outcomes.open(settings.redis_url) as outcomes:
             await outcomes.cluster(await cluster_uuid(dsn))
             position = await _read_position(connection)
-            await _check_journal(outcomes, position)
+            await _check_journal(outcomes, position.number)
             health.set(True, "writing")
             log.info("writing", position=position.number)
             await _Processor(connection, outcomes, position).run(stop)
@@ -159,6 +159,8 @@ class _Processor:
 
     async def _tidy(self) -> None:
         self._tidied = now = time.monotonic()
+        # A journal that somebody has emptied is as quiet as one that nobody writes to.
+        await _check_journal(self._outcomes, self._number)
         used, limit = await self._outcomes.memory()
         number = self._retention.droppable(now, memory_short=0 < limit * MEMORY_SHARE < used)
         if number is not None:
@@ -203,10 +205,10 @@ async def _read_position(connection: asyncpg.Connection) -> Position:
         )
 
 
-async def _check_journal(outcomes: Outcomes, position: Position) -> None:
-    if position.number and not await outcomes.top():
+async def _check_journal(outcomes: Outcomes, number: int) -> None:
+    if number and not await outcomes.top():
         raise OperatorNeeded(
-            f"The journal in Redis is empty, but the database stands at {position.number}."
+            f"The journal in Redis is empty, but the database stands at {number}."
             " Check REDIS_URL, or restore the volume of Redis."
         )
 

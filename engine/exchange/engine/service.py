@@ -143,7 +143,11 @@ async def _lead(
 ) -> None:
     async with aclosing(journal.follow(replica.position)) as feed:
         async for frames in feed:
-            await _execute(frames, replica, leadership)
+            if frames:
+                await _execute(frames, replica, leadership)
+            else:
+                # A journal that somebody has emptied is as quiet as one that nobody writes to.
+                await leadership.confirm()
             if stop.is_set():
                 return
 

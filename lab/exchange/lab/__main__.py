@@ -63,7 +63,7 @@ def chaos(
         int, typer.Option(min=1, max=100_000, help="How many processes to kill.")
     ] = 100,
     minutes: Annotated[
-        float, typer.Option(min=0.1, max=1_440, help="Stop after this long, however many it were.")
+        float, typer.Option(min=0.1, max=240, help="Stop after this long, however many it were.")
     ] = 10.0,
     accounts: Annotated[int, typer.Option(min=2, max=200, help="Traders.")] = 24,
     seed: Annotated[

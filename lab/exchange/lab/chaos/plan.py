@@ -25,17 +25,17 @@ class Kind(StrEnum):
 KILLS_MAX = {
     Kind.KILL: 1,
     Kind.KILL_TWO: 2,
-    Kind.KILL_HEALING: 4,
+    Kind.KILL_HEALING: 6,
     Kind.KILL_ALL: len(PARTS),
     Kind.STOP_AND_KILL: 1,
 }
 """How many processes a fault kills at most; the others kill none."""
 
 _FREQUENCIES = {
-    Kind.KILL: 46,
-    Kind.KILL_TWO: 12,
-    Kind.KILL_HEALING: 22,
-    Kind.KILL_ALL: 4,
+    Kind.KILL: 34,
+    Kind.KILL_TWO: 14,
+    Kind.KILL_HEALING: 29,
+    Kind.KILL_ALL: 7,
     Kind.STOP: 7,
     Kind.STOP_LONG: 2,
     Kind.STOP_AND_KILL: 4,

@@ -17,7 +17,7 @@ from exchange.lab.chaos.findings import Findings, Promise
 from exchange.lab.chaos.listener import Tape
 from exchange.lab.chaos.market_proof import DAY_US, MarketProof
 from exchange.lab.chaos.memory import AccountMemory
-from exchange.lab.chaos.subject import Subject
+from exchange.services.run_file import Run
 
 SYMBOLS = [ground.symbol for ground in wishes.GROUNDS]
 
@@ -25,10 +25,11 @@ SYMBOLS = [ground.symbol for ground in wishes.GROUNDS]
 class Proof:
     """Of one run on one exchange, which must be at rest."""
 
-    def __init__(self, subject: Subject, findings: Findings, began_us: int) -> None:
-        self._subject, self._findings = subject, findings
+    def __init__(self, run: Run, findings: Findings, began_us: int, *, is_own: bool) -> None:
+        """On an exchange of its own nobody else does anything."""
+        self._run, self._findings, self._is_own = run, findings, is_own
         # A day's candle needs all trades of its day.
-        self._since = 0 if subject.is_own else began_us - began_us % DAY_US
+        self._since = 0 if is_own else began_us - began_us % DAY_US
 
     async def prove(
         self,
@@ -37,16 +38,15 @@ class Proof:
         tapes: Mapping[str, Tape],
     ) -> None:
         """Everything; what cannot be read is a violation too. `keys` are those of the accounts."""
-        run = self._subject.run
-        clients = [PublicApi(run.api, *key) for key in keys]
+        clients = [PublicApi(self._run.api, *key) for key in keys]
         try:
-            async with snapshot(run.database_url) as rows:
+            async with snapshot(self._run.database_url) as rows:
                 for memory, client in zip(memories, clients, strict=True):
                     await self._prove_account(memory, client, rows)
                 for symbol in SYMBOLS:
                     await self._prove_market(symbol, tapes[symbol], clients[0], rows)
                 market_proof.prove_sums(await rows.sums(), await rows.negative(), self._findings)
-                if self._subject.is_own:
+                if self._is_own:
                     ids = [memory.account_id for memory in memories]
                     strangers = await rows.strangers(ids)
                     market_proof.prove_no_strangers(strangers, self._findings)
@@ -74,7 +74,7 @@ class Proof:
             proof.take(trade)
         candles = await rows.candles(symbol, self._since)
         proof.finish(candles, await rows.generations())
-        if self._subject.is_own:
+        if self._is_own:
             # Elsewhere others trade on, and the two are not of one moment.
             shown = await depth_by_api(client, symbol)
             market_proof.prove_depth(symbol, shown, await rows.depth(symbol), self._findings)

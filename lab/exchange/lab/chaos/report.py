@@ -68,8 +68,10 @@ def show(report: Report) -> None:
 
 def _recovery_table(rows: list[Row]) -> Table:
     table = Table(
-        "s after", "times", "order acknowledged", "account read", "stream heard",
-        title="recovery: median, maximum", title_justify="left",
+        "seconds after", "times", "orders", "reads", "streams",
+        title="until an order is acknowledged, an account read, and a stream heard after that:"
+        " median, maximum",
+        title_justify="left",
     )  # fmt: skip
     for row in rows:
         table.add_row(

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from exchange.lab.chaos import answers, wishes
-from exchange.lab.chaos.client import AdminApi, NoAnswer, NotSent, PublicApi
+from exchange.lab.chaos.client import AdminApi, Malformed, NoAnswer, NotSent, PublicApi
 from exchange.lab.chaos.findings import Findings, Promise
 from exchange.lab.chaos.listener import Listener
 from exchange.lab.chaos.memory import AccountMemory, Told
@@ -28,7 +28,6 @@ REQUESTS_PER_S = 240
 HEAL_S_MAX = 60.0
 READ_PAUSE_S = 0.05
 SETTLE_PAUSE_S = 0.1
-FIRST_ORDERS_S_MAX = 30.0
 
 
 class Options(Struct, frozen=True):
@@ -48,7 +47,9 @@ class Chaos:
     """One run."""
 
     def __init__(self, options: Options, subject: Subject, say: Say) -> None:
+        """Raises SubjectFault where nothing runs."""
         self._options, self._subject, self._say = options, subject, say
+        self._run = subject.run
         self._findings = Findings()
         self._saboteur = Saboteur(subject.folder)
         self._orders, self._reads, self._streams = Pulse(), Pulse(), Pulse()
@@ -59,13 +60,9 @@ class Chaos:
         self._began = 0.0
 
     async def run(self) -> Report:
-        """Raises SubjectFault where there is nothing to do chaos to."""
+        """Raises SubjectFault where no account can be made."""
         began_us = time.time_ns() // 1_000
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            # Whoever wants it to end wants what Ctrl-C does.
-            asyncio.get_running_loop().add_signal_handler(
-                number, signal.raise_signal, signal.SIGINT
-            )
+        _take_every_signal_for_ctrl_c()
         await self._open_accounts()
         listener = self._listener()
         stop = asyncio.Event()
@@ -90,14 +87,15 @@ class Chaos:
             self._saboteur.resume_all()
             for trader in self._traders:
                 trader.close()
-        proof = Proof(self._subject, self._findings, began_us)
+        proof = Proof(self._run, self._findings, began_us, is_own=self._subject.is_own)
         await proof.prove([one.memory for one in self._traders], self._keys, listener.tapes)
+        self._subject.is_kept = bool(self._findings.violated)
         return self._report(listener, seconds)
 
     # --- Before ---
 
     async def _open_accounts(self) -> None:
-        run = self._subject.run
+        run = self._run
         admin = AdminApi(run.admin, run.admin_token)
         shared = Shared(
             self._findings, self._tally, self._orders,
@@ -124,17 +122,17 @@ class Chaos:
         admin.close()
 
     def _listener(self) -> Listener:
-        run = self._subject.run
         symbols = [ground.symbol for ground in wishes.GROUNDS]
-        public = PublicApi(run.api, *self._keys[0])
-        return Listener(run.ws, public, symbols, self._findings, self._streams)
+        public = PublicApi(self._run.api, *self._keys[0])
+        return Listener(self._run.ws, public, symbols, self._findings, self._streams)
 
     # --- Meanwhile ---
 
     async def _do_faults(self) -> None:
-        async with asyncio.timeout(FIRST_ORDERS_S_MAX):
-            await self._healed(Pulse.now())
+        first = await self._healed(Pulse.now())
         self._began = time.monotonic()
+        if not self._findings.check(Promise.HEALED, None not in first, "it does not trade", first):
+            return
         deadline = self._began + self._options.minutes * 60
         for fault in faults(self._options.seed, self._saboteur.parts()):
             left = self._options.kills - self._saboteur.kills
@@ -184,7 +182,7 @@ class Chaos:
 
     async def _read(self) -> None:
         """Ask for an account again and again: whether reads are answered is part of recovery."""
-        public = PublicApi(self._subject.run.api, *self._keys[0])
+        public = PublicApi(self._run.api, *self._keys[0])
         while True:
             began = Pulse.now()
             judge = answers.public(answers.READ_REFUSALS)
@@ -213,15 +211,15 @@ class Chaos:
         if not self._subject.is_own:
             # Others may trade on it: ours must be at rest while they are looked at.
             await asyncio.gather(*(trader.withdraw_orders() for trader in self._traders))
-        run = self._subject.run
-        admin = AdminApi(run.admin, run.admin_token)
+        admin = AdminApi(self._run.admin, self._run.admin_token)
         quiet = 0
         for _ in range(int(HEAL_S_MAX / SETTLE_PAUSE_S)):
-            try:
-                status = (await admin.get("status")).body
-            except (NotSent, NoAnswer):
-                status = {"ready": False}
-            is_quiet = status["ready"] and not any(status["lag"].values())
+            asked = await answers.verdict_on(admin.get("status"), answers.admin, self._findings)
+            is_quiet = (
+                asked.told is Told.DONE
+                and asked.body["ready"]
+                and not any(asked.body["lag"].values())
+            )
             quiet = quiet + 1 if is_quiet else 0
             if quiet == 2:
                 break
@@ -231,7 +229,6 @@ class Chaos:
 
     def _report(self, listener: Listener, seconds: float) -> Report:
         violations = self._findings.violated
-        self._subject.is_kept = bool(violations)
         return Report(
             seed=self._options.seed,
             seconds=round(seconds, 1),
@@ -248,11 +245,19 @@ class Chaos:
 
 
 async def _created(admin: AdminApi, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """What the operator's API has made. Raises SubjectFault."""
     try:
         answer = await admin.post(path, body)
-    except (NotSent, NoAnswer) as fault:
+    except (NotSent, NoAnswer, Malformed) as fault:
         raise SubjectFault(f"The admin API does not answer: {fault}") from None
     if answer.status != 200:
         raise SubjectFault(f"The admin API refused {path}: {answer.body}")
     created: dict[str, Any] = answer.body
     return created
+
+
+def _take_every_signal_for_ctrl_c() -> None:
+    """Whoever wants it to end wants what Ctrl-C does."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, signal.raise_signal, signal.SIGINT)

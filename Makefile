@@ -14,7 +14,7 @@ EXCHANGE ?= $(CURDIR)/.venv/bin/exchange
 NEEDS := .venv/installed
 endif
 
-.PHONY: targets install run test check lint types imports format bench clients images pins clean
+.PHONY: targets install run test check lint types imports format bench chaos clients images pins clean
 
 targets:
 	@echo "make install   what the other targets need"
@@ -23,6 +23,7 @@ targets:
 	@echo "make check     lint, types and imports"
 	@echo "make format    rewrite the code in the house style"
 	@echo "make bench     durable orders beside a trivial handler, on this machine"
+	@echo "make chaos     kill processes at random, and prove that nothing acknowledged is lost"
 	@echo "make clients   real, unmodified clients against a running exchange"
 	@echo "make images    container images, tagged as the manifests name them"
 	@echo "make pins      the hashed pins, from pyproject.toml"
@@ -61,6 +62,9 @@ format: $(NEEDS)
 
 bench: $(NEEDS)
 	$(RUN) exchange bench orders
+
+chaos: $(NEEDS)
+	$(RUN) exchange chaos
 
 # Real clients pin versions that ours must not follow: they have an environment of their own.
 clients: $(NEEDS)

@@ -120,6 +120,20 @@ async def test_a_journal_that_somebody_else_changed_is_not_led(
         await (await Leadership.open(redis_url)).claim(2)
 
 
+async def test_a_leader_without_work_learns_that_its_claim_is_gone(
+    leadership: Leadership, redis_url: str
+) -> None:
+    await leadership.confirm()
+
+    await (await Leadership.open(redis_url)).claim(2)
+    with pytest.raises(Fenced, match="epoch 2"):
+        await leadership.confirm()
+
+    await leadership._connection.call("FLUSHALL")
+    with pytest.raises(Fenced, match="epoch 0"):
+        await leadership.confirm()
+
+
 async def test_leadership_is_vacant_only_after_silence(
     leadership: Leadership, redis_url: str
 ) -> None:

@@ -21,8 +21,8 @@ COMMANDS = [
     "up", "account create", "account stop", "account release", "account tier", "account discount",
     "key create", "key revoke", "deposit", "withdraw", "market add", "market rules", "market halt",
     "market break", "market resume", "market cancel-only", "rules", "asset add", "status", "run",
-    "db upgrade", "bench", "replay", "verify", "recover", "alarm clear",
-    "backup", "restore",
+    "db upgrade", "bench", "replay", "verify", "recover", "alarm clear", "backup", "restore",
+    "chaos",
 ]  # fmt: skip
 
 

@@ -73,7 +73,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         async with await Outcomes.open(settings.redis_url) as outcomes:
             await outcomes.cluster(await cluster_uuid(dsn))
             position = await _read_position(connection)
-            await _check_journal(outcomes, position)
+            await _check_journal(outcomes, position.number)
             health.set(True, "writing")
             log.info("writing", position=position.number)
             processor = _Processor(connection, outcomes, position)
@@ -156,6 +156,8 @@ class _Processor:
 
     async def _tidy(self) -> None:
         self._tidied = now = time.monotonic()
+        # A journal that somebody has emptied is as quiet as one that nobody writes to.
+        await _check_journal(self._outcomes, self._number)
         used, limit = await self._outcomes.memory()
         share = used / limit if limit else 0.0
         number = self._retention.droppable(now, memory_share=share)
@@ -201,9 +203,9 @@ async def _read_position(connection: asyncpg.Connection) -> Position:
         )
 
 
-async def _check_journal(outcomes: Outcomes, position: Position) -> None:
-    if position.number and not await outcomes.top():
-        raise JournalLost(position.number)
+async def _check_journal(outcomes: Outcomes, number: int) -> None:
+    if number and not await outcomes.top():
+        raise JournalLost(number)
 
 
 # Market by market, so that the primary key serves.

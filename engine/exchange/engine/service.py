@@ -149,7 +149,11 @@ async def _lead(lead: _Lead, claim: Claim, health: Health, stop: asyncio.Event) 
     log.info("leading", epoch=claim.epoch, position=lead.replica.position)
     async with aclosing(lead.journal.follow(lead.replica.position)) as feed:
         async for frames in feed:
-            await _execute(frames, lead)
+            if frames:
+                await _execute(frames, lead)
+            else:
+                # A journal that somebody has emptied is as quiet as one that nobody writes to.
+                await lead.leadership.confirm()
             if stop.is_set():
                 break
     health.set(False, "stopping")

@@ -1,15 +1,21 @@
 """`python -m exchange.lab`: what drives an exchange from outside."""
 
+import signal
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
+import uvloop
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from exchange.lab import order_bench
+from exchange.lab.chaos import report as chaos_report
+from exchange.lab.chaos import run as chaos_run
+from exchange.lab.chaos import subject as chaos_subject
 from exchange.lab.order_bench import BenchFault, Report
 
 app = typer.Typer(name="exchange", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -49,6 +55,57 @@ def orders(
         print(msgspec.json.encode(report).decode())
     else:
         _print(report)
+
+
+@app.command()
+def chaos(
+    kills: Annotated[
+        int, typer.Option(min=1, max=100_000, help="How many processes to kill.")
+    ] = 100,
+    minutes: Annotated[
+        float, typer.Option(min=0.1, max=240, help="Stop after this long, however many it were.")
+    ] = 10.0,
+    accounts: Annotated[int, typer.Option(min=2, max=200, help="Traders.")] = 24,
+    seed: Annotated[
+        int, typer.Option(help="Of the faults and of the orders; not of how they meet.")
+    ] = 1,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Do it to the `exchange up` of this folder."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Kill, stop and resume processes while many accounts trade; then prove that nothing is lost.
+
+    It starts an exchange of its own, and removes it afterwards; with --data it is done to one that
+    runs, which must not be anybody's. The exit code is 1 if any promise was broken.
+
+    Example: exchange chaos --kills 100 --minutes 10
+    """
+    options = chaos_run.Options(kills, minutes, accounts, seed, data)
+    report = _chaos(options)
+    if json:
+        print(msgspec.json.encode(report).decode())
+    else:
+        chaos_report.show(report)
+    sys.exit(1 if report.violations else 0)
+
+
+def _chaos(options: chaos_run.Options) -> chaos_report.Report:
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    # Before and after the run, too.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        say("starting an exchange …" if options.data is None else "joining the exchange …")
+        with chaos_subject.exchange(options.data) as subject:
+            return uvloop.run(chaos_run.Chaos(options, subject, say).run())
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except chaos_subject.SubjectFault as fault:
+        sys.exit(str(fault))
 
 
 def _print(report: Report) -> None:

@@ -79,6 +79,15 @@ class Leadership:
             APPEND, [OUTCOMES, TOP], frame.last, len(frame.outcomes), frame.time, encode(frame)
         )
 
+    async def confirm(self) -> None:
+        """Raises Fenced where another engine has claimed, or the journal is gone.
+
+        Every append finds out by itself; this is for a leader that has nothing to append.
+        """
+        epoch = int(await self._connection.call("HGET", TOP, "epoch") or 0)
+        if epoch != self._epoch:
+            raise Fenced(f"the journal is led by epoch {epoch}, not {self._epoch}")
+
     async def open_gate(self, frame: OutcomeFrame) -> None:
         """Append the frame of an `Opened`, and let this Redis take commands after its number."""
         await self._write(

@@ -385,6 +385,24 @@ def _change_account(name: str, body: dict[str, Any], data: Path | None, as_json:
     print_fields(Admin.find(data).post("accounts", name, body=body), as_json)
 
 
+@app.command(
+    context_settings={
+        "ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": [],
+    }
+)  # fmt: skip
+def chaos(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[--kills N] [--minutes M] [--seed S]", help="Its own options."),
+    ] = None,
+) -> None:
+    """Kill and stop processes while many accounts trade; then prove that nothing is lost.
+
+    Example: exchange chaos --kills 100 --minutes 10
+    """
+    become("exchange.lab", "chaos", *(arguments or []))
+
+
 def _transfer(
     kind: str,
     name: str,

@@ -5,7 +5,7 @@ import hmac
 
 import pytest
 
-from exchange.backend.authentication import authenticate
+from exchange.backend.authentication import authenticate, identify, vouch
 from exchange.backend.directory import Directory
 from exchange.backend.errors import ApiError
 from exchange.backend.parameters import parse
@@ -57,6 +57,7 @@ def test_a_right_request_is_known_by_key_name_and_deadline(directory: Directory)
 
     assert found.key.account == 7
     assert found.deadline == NOW + 3_000_000
+    assert found.request is not None
     assert len(found.request) == 16
     assert sent.values == {"symbol": "X"}
 
@@ -161,3 +162,44 @@ def test_a_key_is_refused_from_the_outcome_on_that_revokes_it(
 def outcome(*rows: Row) -> Outcome:
     result: Result = Done()
     return Outcome(number=1, time=NOW, uid=1, request=None, deadline=0, result=result, rows=rows)
+
+
+def test_a_session_vouches_for_a_request_that_is_never_a_repeat(directory: Directory) -> None:
+    key = directory.keys[API_KEY]
+    text = b"symbol=X&recvWindow=3000&timestamp=1700000000000"
+
+    first, second = (vouch(parse(text, b""), key, NOW) for _ in range(2))
+
+    assert first.request is second.request is None
+    assert first.seed != second.seed
+    assert (first.key, first.deadline) == (key, NOW + 3_000_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (b"symbol=X", -1102),
+        (b"timestamp=x", -1100),
+        (b"timestamp=1600000000000", -1021),
+        (b"timestamp=1700000002000", -1021),
+        (b"timestamp=1700000000000&recvWindow=60001", -1102),
+    ],
+)
+def test_a_session_does_not_vouch_for_the_time(
+    directory: Directory, text: bytes, code: int
+) -> None:
+    with pytest.raises(ApiError) as caught:
+        vouch(parse(text, b""), directory.keys[API_KEY], NOW)
+
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(("api_key", "code"), [("", -2014), ("x", -2014), ("x" * 64, -2015)])
+def test_who_only_names_a_key_must_name_a_valid_one(
+    directory: Directory, api_key: str, code: int
+) -> None:
+    with pytest.raises(ApiError) as caught:
+        identify(api_key, directory)
+
+    assert identify(API_KEY, directory).key.account == 7
+    assert caught.value.code == code

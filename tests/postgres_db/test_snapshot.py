@@ -143,6 +143,28 @@ async def test_open_lists_come_back_by_market_and_age(database_url: str) -> None
         assert await loaded.open_lists() == wanted
 
 
+async def test_all_orders_of_open_lists_come_back_also_those_that_have_ended(
+    database_url: str,
+) -> None:
+    def listed(id: int, symbol: str, *order_ids: int) -> OrderList:
+        return msgspec.structs.replace(
+            ORDER_LISTS[0], id=id, symbol=symbol, order_ids=order_ids, status=ListStatus.EXECUTING
+        )
+
+    wanted = [
+        order(5, symbol="BTCUSDT"),
+        order(1, symbol="SOLUSDC", filled=HUGE, status=OrderStatus.FILLED),
+        order(2, symbol="SOLUSDC"),
+    ]
+    others = [order(1, symbol="BTCUSDT"), order(3, symbol="SOLUSDC"), order(5, symbol="SOLUSDC")]
+    ended = msgspec.structs.replace(listed(4, "SOLUSDC", 3), status=ListStatus.ALL_DONE)
+    lists = [ended, listed(9, "BTCUSDT", 5), listed(3, "SOLUSDC", 1, 2)]
+    await write_rows(database_url, *wanted, *others, *lists)
+
+    async with open_snapshot(database_url, application_name="test") as loaded:
+        assert await loaded.orders_of_open_lists() == wanted
+
+
 async def test_levels_are_the_open_quantity_by_price(database_url: str) -> None:
     await write_rows(
         database_url,

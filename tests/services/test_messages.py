@@ -77,7 +77,7 @@ def test_every_command_is_tried_above() -> None:
     names = {kind.__name__ for kind in get_args(AnyCommand)}
 
     assert {"PlaceOrder", "CancelOrder", "CancelAllOrders", "Deposit", "Withdraw"} <= names
-    assert len(names) == 11
+    assert len(names) == 18
 
 
 @pytest.mark.parametrize(
@@ -120,4 +120,6 @@ def test_an_order_is_open_while_something_can_still_happen(
 ) -> None:
     changed = msgspec.structs.replace(order, status=status)
 
-    assert changed.is_open == (status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED))
+    assert changed.is_open == (
+        status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_NEW)
+    )

@@ -114,7 +114,9 @@ def _member(tar: tarfile.TarFile, name: str) -> IO[bytes]:
     except (KeyError, OSError, tarfile.TarError):
         found = None
     if found is None:
-        raise BackupFault(f"This is no backup of an exchange, or was cut off: {name} cannot be read.")
+        raise BackupFault(
+            f"This is no backup of an exchange, or was cut off: {name} cannot be read."
+        )
     return found
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,13 @@ from exchange.db_processor import service as db_processor
 from exchange.engine import service
 from exchange.engine.recovery import begin_without_journal, diagnose
 from exchange.postgres_db import epochs
+from exchange.redis.connection import ConnectionLost
 from exchange.redis.journal import Journal, JournalGap, JournalLost
+from exchange.redis.leadership import Leadership
 from exchange.redis.outcomes import Outcomes
-from exchange.services.messages import JUMP, LEAP, Created, Opened, Placed
-from exchange.services.process import Health, OperatorNeeded
+from exchange.services import embedded
+from exchange.services.messages import JUMP, LEAP, CreateAccount, Created, Opened, Placed
+from exchange.services.process import Health, OperatorNeeded, WorldFailed
 from exchange.services.settings import Settings
 
 _copy_numbers = itertools.count(1)
@@ -139,6 +143,85 @@ def _set_back(redis: KillableServer, folder: Path, copy: Path) -> None:
     shutil.rmtree(folder / "redis")
     copy.rename(folder / "redis")
     redis.start()
+
+
+async def test_what_postgres_took_meanwhile_of_a_lost_tail_is_loaded_first(
+    settings: Settings,
+) -> None:
+    """A db-processor may still write what it had read from a Redis that has forgotten it."""
+    async with running(settings):
+        await outcome_of(settings, command(1))
+    await write_everything(settings)
+    leader = await Leadership.open(settings.redis_url)
+    await leader.claim(await epochs.next_epoch(settings.database_url))
+    beating = asyncio.create_task(leader.beat())
+    health = Health()
+    standby = asyncio.create_task(service.run(settings, health, asyncio.Event()))
+    async with asyncio.timeout(10):
+        while not health.ready:
+            await asyncio.sleep(0.02)
+
+    execute_sql(settings.database_url, "UPDATE position SET number = number + 5")
+    beating.cancel()
+    leader.close()
+
+    with pytest.raises(WorldFailed, match="Postgres has gone on"):
+        await asyncio.wait_for(standby, 10)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a few megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        pytest.skip("no file system may be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+async def test_a_full_disk_ends_redis_and_costs_nothing_that_was_acknowledged(
+    database_url: str, small_disk: Path, tmp_path: Path
+) -> None:
+    redis = embedded.Redis(small_disk / "redis", log=tmp_path / "redis.log")
+    redis.start()
+    settings = Settings(database_url=database_url, redis_url=redis.url)
+    try:
+        async with running(settings):
+            await outcome_of(settings, command(1))
+            (small_disk / "filler").write_bytes(bytes(3 * 1024 * 1024))
+            journalled = await _journal_until_refused(settings)
+            assert redis.process is not None
+            async with asyncio.timeout(10):
+                while redis.process.poll() is None:
+                    await asyncio.sleep(0.05)
+            (small_disk / "filler").unlink()
+            redis.start()
+
+            await outcome_of(settings, command(2))
+
+        executed = {outcome.number for outcome in await all_outcomes(settings)}
+        assert len(journalled) > 10
+        assert set(journalled) <= executed
+    finally:
+        redis.kill()
+
+
+async def _journal_until_refused(settings: Settings) -> list[int]:
+    """Numbers that the journal has acknowledged, until there is no room for another."""
+    numbers = []
+    journal = await Journal.open(settings.redis_url, name="test")
+    with suppress(ConnectionLost):
+        while True:
+            name = CreateAccount(name="x" * 20_000)
+            numbers.append(await journal.append(payload(name), 1, clock=now_us()))
+    journal.close()
+    return numbers
 
 
 # --- What needs an operator ------------------------------------------------------------------

@@ -217,8 +217,14 @@ ORDER = "(SELECT symbol, order_id FROM orders WHERE status = 'FILLED' ORDER BY o
 @pytest.mark.parametrize(
     ("statement", "found"),
     [
-        ("UPDATE balances SET free = free + 1 WHERE account_id = 0 AND asset = 'SOL'", {"money"}),
-        ("UPDATE transfers SET amount = amount + 1 WHERE number = 12", {"money", "stored"}),
+        (
+            "UPDATE balances SET free = free + 1 WHERE account_id = 0 AND asset = 'SOL'",
+            {"money", "holdings"},
+        ),
+        (
+            "UPDATE transfers SET amount = amount + 1 WHERE number = 12",
+            {"money", "holdings", "stored"},
+        ),
         (
             "UPDATE balances SET locked = locked + 1, free = free - 1 WHERE account_id ="
             " (SELECT max(account_id) FROM balances) AND asset = 'USDC'",
@@ -230,6 +236,7 @@ ORDER = "(SELECT symbol, order_id FROM orders WHERE status = 'FILLED' ORDER BY o
             "DELETE FROM trades WHERE trade_id = 7",
             {
                 "fills",
+                "holdings",
                 "trade-ids",
                 "stored",
                 "candles-1s",
@@ -239,7 +246,7 @@ ORDER = "(SELECT symbol, order_id FROM orders WHERE status = 'FILLED' ORDER BY o
             },
         ),
         (f"UPDATE orders SET side = 'NONE' WHERE (symbol, order_id) = {ORDER}", {"trades"}),
-        ("UPDATE trades SET sell_fee = sell_fee + 1 WHERE trade_id = 7", {"stored"}),
+        ("UPDATE trades SET sell_fee = sell_fee + 1 WHERE trade_id = 7", {"stored", "holdings"}),
         (
             "DELETE FROM orders WHERE order_id = (SELECT min(order_id) FROM orders"
             " WHERE status = 'CANCELED' AND filled = 0)",
@@ -369,7 +376,11 @@ async def test_the_command_prints_one_line_for_each_promise(settings: Settings) 
     assert "SOL: accounts hold 7 units more than came in" in bad.stdout
     answer: dict[str, Any] = json.loads(machine.stdout)
     assert answer["ok"] is False
-    assert [check["name"] for check in answer["checks"] if not check["ok"]] == ["money", "state"]
+    assert [check["name"] for check in answer["checks"] if not check["ok"]] == [
+        "money",
+        "holdings",
+        "state",
+    ]
 
 
 async def test_without_stores_the_command_says_so(settings: Settings) -> None:

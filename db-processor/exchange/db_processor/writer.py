@@ -65,7 +65,7 @@ async def _move_position(
     if moved != "UPDATE 1":
         found = await connection.fetchval("SELECT number FROM position")
         raise PositionMoved(f"Postgres is at {found}, the next outcome follows {first.previous}")
-    return Position(last.last, last.state_hash, last.epoch, last.time)
+    return Position(last.last, last.state_hash, last.epoch)
 
 
 class _Changes:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -147,10 +148,12 @@ def verify_command(
     Example: exchange verify
     """
     settings = _settings()
+    # Whoever trades comes first.
+    os.nice(10)
     progress = Progress(
         TextColumn("{task.description}"),
         console=Console(stderr=True),
-        disable=as_json,
+        disable=as_json or not sys.stderr.isatty(),
         transient=True,
         # Lines are for those who read our output, wherever that goes.
         redirect_stdout=False,

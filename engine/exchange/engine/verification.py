@@ -133,7 +133,7 @@ class _Verification:
         self._watch.reached(check.promise, 0)
         replica = None
         try:
-            replica = await load_snapshot(snapshot, position.time)
+            replica = await load_snapshot(snapshot, await snapshot.time())
             check.checked = len(replica.state_hash)
         except OperatorNeeded as fault:
             check.doubt(str(fault))
@@ -144,8 +144,9 @@ class _Verification:
 
     async def _second(self, snapshot: Snapshot) -> Reexecution:
         """The same state once more, for the commands that come after it."""
-        replica = await load_snapshot(snapshot, snapshot.position.time)
-        await remember_requests(replica, self._outcomes, snapshot.position.time)
+        now = await snapshot.time()
+        replica = await load_snapshot(snapshot, now)
+        await remember_requests(replica, self._outcomes, now)
         return Reexecution(replica.engine, replica.state_hash, replica.position)
 
     async def _check_streams(self, snapshot: Snapshot, top: int) -> StreamCheck:

@@ -10,7 +10,7 @@ from exchange.postgres_db.connection import reporting_failures
 from exchange.postgres_db.snapshot import Snapshot
 from exchange.postgres_db.tables import OPEN, STORED_IN, columns
 from exchange.services.candles import DAY, HOUR, MINUTE, SECOND, SECONDS_KEPT, Candle, Interval
-from exchange.services.messages import JUMP, Trade, Transfer
+from exchange.services.messages import FEE_ACCOUNT, JUMP, Trade, Transfer
 
 DOUBTS_SHOWN = 5
 
@@ -231,8 +231,36 @@ def _traded(width: int, since: str) -> str:
     """  # noqa: S608, our own constants
 
 
+HOLDINGS = Question(
+    name="holdings",
+    promise="What each account holds is what its transfers and its trades have left it",
+    things="balances",
+    count="SELECT count(*) FROM balances",
+    doubts=f"""
+        SELECT format('account %s holds %s units of %s, its history says %s', account_id,
+            coalesce(free + locked, 0), asset, coalesce(moved, 0))
+        FROM balances FULL JOIN (
+            SELECT account_id, asset, sum(units) AS moved FROM (
+                SELECT account_id, asset, CASE kind WHEN 'DEPOSIT' THEN amount ELSE -amount END
+                FROM transfers
+                UNION ALL
+                SELECT movement.* FROM trades JOIN markets USING (symbol) CROSS JOIN LATERAL (
+                    VALUES (buy_account, base, quantity - buy_fee),
+                        (buy_account, quote, -quote_quantity),
+                        (sell_account, base, -quantity),
+                        (sell_account, quote, quote_quantity - sell_fee),
+                        ({FEE_ACCOUNT}, base, buy_fee),
+                        ({FEE_ACCOUNT}, quote, sell_fee)
+                ) AS movement
+            ) AS movements(account_id, asset, units) GROUP BY account_id, asset
+        ) AS history USING (account_id, asset)
+        WHERE coalesce(free + locked, 0) <> coalesce(moved, 0)
+    """,  # noqa: S608, our own constant
+)
+
 THOROUGH = (
     DURABILITY,
+    HOLDINGS,
     Question(
         name="fills",
         promise="Every order is filled by exactly its trades, and holds nothing once it has ended",

@@ -54,8 +54,6 @@ class Position(msgspec.Struct, frozen=True):
     number: int
     state_hash: int
     epoch: int
-    time: int = 0
-    """When the outcome of that number was made, in µs."""
 
 
 class Snapshot:
@@ -65,6 +63,11 @@ class Snapshot:
         self.connection = connection
         """In the snapshot's transaction, for those who ask with SQL of their own."""
         self.position = position
+
+    async def time(self) -> int:
+        """When the outcome at the position was made, in µs."""
+        ((found,),) = await self._fetch("SELECT time FROM position")
+        return int(found)
 
     async def control_rows(self) -> list[Row]:
         """What operators made, with each market's numbers, so that each row finds what it needs:
@@ -181,9 +184,7 @@ async def open_snapshot(
         with reporting_failures():
             await connection.transaction(isolation="repeatable_read", readonly=True).start()
             # The first query takes the snapshot that all later ones read.
-            found = await connection.fetchrow(
-                "SELECT number, state_hash, epoch, time FROM position"
-            )
+            found = await connection.fetchrow("SELECT number, state_hash, epoch FROM position")
         # Nothing is written, so there is nothing to commit: closing the connection ends it.
         yield Snapshot(connection, Position(*found))
 

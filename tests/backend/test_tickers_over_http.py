@@ -53,8 +53,11 @@ def _add_candles(backend: RunningBackend, time_us: int, price: int, *, trade_id:
 
 def fields(answer: Answer) -> tuple[str, str, str, str, int]:
     body = answer.body
-    names = ("openPrice", "highPrice", "lowPrice", "lastPrice")
-    return *(body[name].split(".")[0] for name in names), body["count"]  # type: ignore[return-value]
+    opened, high, low, last = (
+        body[name].removesuffix(".00000000")
+        for name in ("openPrice", "highPrice", "lowPrice", "lastPrice")
+    )
+    return opened, high, low, last, body["count"]
 
 
 @pytest.mark.parametrize(

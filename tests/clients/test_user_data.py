@@ -1,0 +1,138 @@
+"""User data and order entry over WebSockets, by unmodified clients."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import ccxt.pro
+import pytest
+from binance import AsyncClient, BinanceSocketManager
+from binance.base_client import BaseClient
+from conftest import Account, Exchange
+
+MARKET, SYMBOL = "SOL/USDC", "SOLUSDC"
+WAIT_S = 20
+
+
+def ccxt_pro(exchange: Exchange, account: Account) -> ccxt.pro.binance:
+    api = exchange.rest.replace("http", "ws", 1) + "/ws-api/v3"
+    return ccxt.pro.binance(
+        {
+            "apiKey": account.api_key,
+            "secret": account.secret,
+            "urls": {
+                "api": {
+                    "public": f"{exchange.rest}/api/v3",
+                    "private": f"{exchange.rest}/api/v3",
+                    "v1": f"{exchange.rest}/api/v1",
+                    "sapi": f"{exchange.rest}/sapi/v1",
+                    "ws": {"spot": f"{exchange.ws}/ws", "ws-api": {"spot": api}},
+                }
+            },
+            "options": {
+                "fetchMarkets": {"types": ["spot"]},
+                "fetchMargins": False,
+                "fetchCurrencies": False,
+            },
+        }
+    )
+
+
+@pytest.fixture
+async def buyer(exchange: Exchange) -> AsyncIterator[ccxt.pro.binance]:
+    client = ccxt_pro(exchange, exchange.account(USDC="1000"))
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def seller(exchange: Exchange) -> AsyncIterator[ccxt.pro.binance]:
+    client = ccxt_pro(exchange, exchange.account(SOL="10"))
+    yield client
+    await client.close()
+
+
+async def test_ccxt_places_watches_and_cancels_over_the_websocket_api(
+    buyer: ccxt.pro.binance,
+) -> None:
+    watching = asyncio.create_task(buyer.watch_orders(MARKET))
+    await asyncio.sleep(2)
+
+    placed = await buyer.create_order_ws(MARKET, "limit", "buy", 1, 50)
+    (watched,) = await asyncio.wait_for(watching, WAIT_S)
+    canceled = await buyer.cancel_order_ws(placed["id"], MARKET)
+    (ended,) = await asyncio.wait_for(buyer.watch_orders(MARKET), WAIT_S)
+
+    assert (watched["id"], watched["status"]) == (placed["id"], "open")
+    assert canceled["status"] == "canceled"
+    assert (ended["id"], ended["status"]) == (placed["id"], "canceled")
+    assert ended["clientOrderId"] == placed["clientOrderId"]
+
+
+async def test_ccxt_watches_its_trades_and_balances(
+    buyer: ccxt.pro.binance, seller: ccxt.pro.binance
+) -> None:
+    trades = asyncio.create_task(buyer.watch_my_trades(MARKET))
+    await asyncio.sleep(2)
+
+    await seller.create_order_ws(MARKET, "limit", "sell", 1, 60)
+    await buyer.create_order_ws(MARKET, "limit", "buy", 1, 60)
+    (trade,) = await asyncio.wait_for(trades, WAIT_S)
+
+    assert (trade["amount"], trade["price"], trade["takerOrMaker"]) == (1.0, 60.0, "taker")
+    assert trade["fee"] == {"cost": 0.001, "currency": "SOL"}
+    # The answer's and the event's balances are those of REST.
+    balance = await buyer.fetch_balance()
+    assert balance["SOL"]["free"] == 0.999
+    assert balance["USDC"]["free"] == 940
+
+
+async def test_python_binance_hears_its_account(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BaseClient, "API_URL", f"{exchange.rest}/api")
+    monkeypatch.setattr(
+        BaseClient, "WS_API_URL", exchange.rest.replace("http", "ws", 1) + "/ws-api/v3"
+    )
+    monkeypatch.setattr(BinanceSocketManager, "STREAM_URL", f"{exchange.ws}/")
+    account = exchange.account(USDC="1000")
+    client = await AsyncClient.create(account.api_key, account.secret)
+    try:
+        async with BinanceSocketManager(client).user_socket() as events:
+            placed = await client.ws_create_order(
+                symbol=SYMBOL,
+                side="BUY",
+                type="LIMIT",
+                timeInForce="GTC",
+                quantity="1",
+                price="40",
+            )
+            report = await asyncio.wait_for(events.recv(), WAIT_S)
+            await client.ws_cancel_order(symbol=SYMBOL, orderId=placed["orderId"])
+    finally:
+        await client.close_connection()
+
+    event = report.get("event", report)
+    assert (event["e"], event["x"]) == ("executionReport", "NEW")
+    assert event["c"] == placed["clientOrderId"]
+
+
+async def test_python_binance_hears_its_account_by_a_listen_key(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BaseClient, "API_URL", f"{exchange.rest}/api")
+    monkeypatch.setattr(BinanceSocketManager, "STREAM_URL", f"{exchange.ws}/")
+    account = exchange.account(USDC="1000")
+    client = await AsyncClient.create(account.api_key, account.secret)
+    try:
+        listen_key = await client.stream_get_listen_key()
+        await client.stream_keepalive(listen_key)
+        manager = BinanceSocketManager(client)
+        async with manager._get_socket(listen_key) as events:
+            placed = await client.order_limit_buy(symbol=SYMBOL, quantity="1", price="40")
+            report = await asyncio.wait_for(events.recv(), WAIT_S)
+            await client.cancel_order(symbol=SYMBOL, orderId=placed["orderId"])
+        await client.stream_close(listen_key)
+    finally:
+        await client.close_connection()
+
+    assert (report["e"], report["x"], report["i"]) == ("executionReport", "NEW", placed["orderId"])

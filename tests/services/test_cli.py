@@ -22,7 +22,7 @@ COMMANDS = [
     "key create", "key revoke", "deposit", "withdraw", "market add", "market rules", "market halt",
     "market break", "market resume", "market cancel-only", "rules", "asset add", "status", "run",
     "db upgrade", "bench", "replay", "verify", "recover", "alarm clear", "backup", "restore",
-    "chaos",
+    "chaos", "client-config",
 ]  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
         ["up", "--api-port", "65536"],
         ["up", "--ws-port", "many"],
         ["account", "create"],
-        ["key", "create", "alice", "--type", "rsa"],
+        ["key", "create", "alice", "--type", "dsa"],
         ["deposit", "alice", "USDC"],
         ["deposit", "alice", "USDC", "-5"],
         ["market", "add", "SOLUSDC", "--base", "SOL"],

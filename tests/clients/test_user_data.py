@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import ccxt.pro
 import pytest
@@ -37,40 +38,56 @@ def ccxt_pro(exchange: Exchange, account: Account) -> ccxt.pro.binance:
     )
 
 
-@pytest.fixture
-async def buyer(exchange: Exchange) -> AsyncIterator[ccxt.pro.binance]:
-    client = ccxt_pro(exchange, exchange.account(USDC="1000"))
-    yield client
-    await client.close()
+@asynccontextmanager
+async def trading(exchange: Exchange, **deposits: str) -> AsyncIterator[ccxt.pro.binance]:
+    """A client of a new account that holds this."""
+    client = ccxt_pro(exchange, exchange.account(**deposits))
+    try:
+        yield client
+    finally:
+        await client.close()
 
 
-@pytest.fixture
-async def seller(exchange: Exchange) -> AsyncIterator[ccxt.pro.binance]:
-    client = ccxt_pro(exchange, exchange.account(SOL="10"))
-    yield client
-    await client.close()
+def test_ccxt_places_watches_and_cancels_over_the_websocket_api(exchange: Exchange) -> None:
+    async def scenario() -> None:
+        async with trading(exchange, USDC="1000") as buyer:
+            await place_watch_and_cancel(buyer)
+
+    asyncio.run(scenario())
 
 
-async def test_ccxt_places_watches_and_cancels_over_the_websocket_api(
-    buyer: ccxt.pro.binance,
-) -> None:
+async def place_watch_and_cancel(buyer: ccxt.pro.binance) -> None:
     watching = asyncio.create_task(buyer.watch_orders(MARKET))
     await asyncio.sleep(2)
 
     placed = await buyer.create_order_ws(MARKET, "limit", "buy", 1, 50)
     (watched,) = await asyncio.wait_for(watching, WAIT_S)
+    # It goes on changing what it has handed out.
+    opened = watched["id"], watched["status"]
+    # It keeps an event only for those who watch already.
+    watching = asyncio.create_task(buyer.watch_orders(MARKET))
+    await asyncio.sleep(0.1)
     canceled = await buyer.cancel_order_ws(placed["id"], MARKET)
-    (ended,) = await asyncio.wait_for(buyer.watch_orders(MARKET), WAIT_S)
+    (ended,) = await asyncio.wait_for(watching, WAIT_S)
 
-    assert (watched["id"], watched["status"]) == (placed["id"], "open")
+    assert opened == (placed["id"], "open")
     assert canceled["status"] == "canceled"
     assert (ended["id"], ended["status"]) == (placed["id"], "canceled")
     assert ended["clientOrderId"] == placed["clientOrderId"]
 
 
-async def test_ccxt_watches_its_trades_and_balances(
-    buyer: ccxt.pro.binance, seller: ccxt.pro.binance
-) -> None:
+def test_ccxt_watches_its_trades(exchange: Exchange) -> None:
+    async def scenario() -> None:
+        async with (
+            trading(exchange, USDC="1000") as buyer,
+            trading(exchange, SOL="10") as seller,
+        ):
+            await trade_and_watch(buyer, seller)
+
+    asyncio.run(scenario())
+
+
+async def trade_and_watch(buyer: ccxt.pro.binance, seller: ccxt.pro.binance) -> None:
     trades = asyncio.create_task(buyer.watch_my_trades(MARKET))
     await asyncio.sleep(2)
 
@@ -80,13 +97,12 @@ async def test_ccxt_watches_its_trades_and_balances(
 
     assert (trade["amount"], trade["price"], trade["takerOrMaker"]) == (1.0, 60.0, "taker")
     assert trade["fee"] == {"cost": 0.001, "currency": "SOL"}
-    # The answer's and the event's balances are those of REST.
     balance = await buyer.fetch_balance()
     assert balance["SOL"]["free"] == 0.999
     assert balance["USDC"]["free"] == 940
 
 
-async def test_python_binance_hears_its_account(
+def test_python_binance_hears_its_account(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(BaseClient, "API_URL", f"{exchange.rest}/api")
@@ -94,7 +110,16 @@ async def test_python_binance_hears_its_account(
         BaseClient, "WS_API_URL", exchange.rest.replace("http", "ws", 1) + "/ws-api/v3"
     )
     monkeypatch.setattr(BinanceSocketManager, "STREAM_URL", f"{exchange.ws}/")
-    account = exchange.account(USDC="1000")
+
+    report, placed = asyncio.run(hear(exchange.account(USDC="1000")))
+
+    event = report.get("event", report)
+    assert (event["e"], event["x"]) == ("executionReport", "NEW")
+    assert event["c"] == placed["clientOrderId"]
+
+
+async def hear(account: Account) -> tuple[dict, dict]:
+    """A report that came, and the order that was placed."""
     client = await AsyncClient.create(account.api_key, account.secret)
     try:
         async with BinanceSocketManager(client).user_socket() as events:
@@ -110,18 +135,21 @@ async def test_python_binance_hears_its_account(
             await client.ws_cancel_order(symbol=SYMBOL, orderId=placed["orderId"])
     finally:
         await client.close_connection()
-
-    event = report.get("event", report)
-    assert (event["e"], event["x"]) == ("executionReport", "NEW")
-    assert event["c"] == placed["clientOrderId"]
+    return report, placed
 
 
-async def test_python_binance_hears_its_account_by_a_listen_key(
+def test_python_binance_hears_its_account_by_a_listen_key(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(BaseClient, "API_URL", f"{exchange.rest}/api")
     monkeypatch.setattr(BinanceSocketManager, "STREAM_URL", f"{exchange.ws}/")
-    account = exchange.account(USDC="1000")
+
+    report, placed = asyncio.run(hear_by_listen_key(exchange.account(USDC="1000")))
+
+    assert (report["e"], report["x"], report["i"]) == ("executionReport", "NEW", placed["orderId"])
+
+
+async def hear_by_listen_key(account: Account) -> tuple[dict, dict]:
     client = await AsyncClient.create(account.api_key, account.secret)
     try:
         listen_key = await client.stream_get_listen_key()
@@ -134,5 +162,4 @@ async def test_python_binance_hears_its_account_by_a_listen_key(
         await client.stream_close(listen_key)
     finally:
         await client.close_connection()
-
-    assert (report["e"], report["x"], report["i"]) == ("executionReport", "NEW", placed["orderId"])
+    return report, placed

@@ -5,10 +5,23 @@ from random import Random
 import pytest
 from crowd import Crowd
 from msgspec.structs import replace
-from venue import MARKET, SYMBOL, UNIT, Venue, WatchedVenue, listed, new, placed, reason, rows_of
+from venue import (
+    MARKET,
+    SYMBOL,
+    UNIT,
+    Venue,
+    WatchedVenue,
+    listed,
+    new,
+    placed,
+    reason,
+    rows_of,
+    trades,
+)
 
 from exchange.engine.ledger import Ledger
-from exchange.services.commands import AnyCommand, ChangeMarket
+from exchange.engine.matching_engine import MatchingEngine
+from exchange.services.commands import AnyCommand, ChangeMarket, Undecodable
 from exchange.services.markets import Market
 from exchange.services.messages import (
     JUMP,
@@ -16,6 +29,7 @@ from exchange.services.messages import (
     Level,
     Order,
     OrderList,
+    Outcome,
     PreventedMatch,
     Reason,
     Rejected,
@@ -153,6 +167,32 @@ def test_a_change_of_a_market_is_done_or_says_what_does_not_fit() -> None:
     assert does_not.result == Rejected(
         reason=Reason.INVALID, detail="A fee rate must be at least 0 and below 1."
     )
+
+
+def test_what_cannot_be_read_uses_up_its_number_and_says_why() -> None:
+    engine = MatchingEngine()
+
+    outcome = engine.apply(7, Undecodable("no such command"), 9)
+
+    assert outcome == Outcome(
+        number=7,
+        time=9,
+        uid=0,
+        request=None,
+        deadline=0,
+        result=Rejected(reason=Reason.POISON, detail="no such command"),
+    )
+
+
+def test_an_iceberg_that_ends_does_not_end_the_one_behind_it(
+    venue: Venue, alice: int, bob: int
+) -> None:
+    for account in (alice, bob):
+        venue.order(account, SELL, 2, 20, iceberg=1)
+
+    outcome = venue.order(alice, BUY, 2, 20, self_trade=SelfTrade.EXPIRE_MAKER)
+
+    assert trades(outcome) == [(20, 1), (20, 1)]
 
 
 @pytest.mark.parametrize("amount", [0, -1])

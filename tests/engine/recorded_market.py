@@ -3,8 +3,11 @@
 import random
 from collections.abc import Iterator
 
+from crowd import Crowd
+from msgspec.structs import replace
 from venue import MARKET, SYMBOL, UNIT
 
+from exchange.engine.matching_engine import MatchingEngine
 from exchange.services.commands import (
     AddAsset,
     AddMarket,
@@ -81,3 +84,30 @@ def _order(chance: random.Random, account: int, name: str) -> PlaceOrder:
     return PlaceOrder(
         account=account, symbol=SYMBOL, order=order, request=name.encode(), deadline=2**53
     )
+
+
+def crowded(first: int, count: int, seed: int) -> list[AnyCommand]:
+    """Every kind of order on two markets, with discounts on fees; numbers begin at `first`."""
+    chance, engine, commands = random.Random(seed), MatchingEngine(), list[AnyCommand]()
+
+    def do(command: AnyCommand) -> int:
+        number = first + len(commands)
+        engine.apply(number, command, 1_700_000_000_000_000 + number)
+        commands.append(command)
+        return number
+
+    markets = (MARKET, replace(MARKET, symbol="BNBUSDC", base="BNB"))
+    for asset in ("SOL", "USDC", "BNB"):
+        do(AddAsset(asset=Asset(asset, 8)))
+    for market in markets:
+        do(AddMarket(market=market))
+    accounts = [do(CreateAccount(name=f"crowd-{place}")) for place in range(3)]
+    for account in accounts:
+        for asset, amount in (("SOL", 10), ("USDC", 1_000), ("BNB", 5)):
+            reference = f"{account}-{asset}"
+            units = amount * UNIT
+            do(Deposit(account=account, asset=asset, amount=units, reference=reference))
+    crowd = Crowd(engine, accounts, [market.symbol for market in markets], spread=4)
+    for _ in range(count):
+        do(crowd.command(chance))
+    return commands

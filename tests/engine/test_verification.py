@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from engine.recorded_market import opening, trading
+from engine.recorded_market import crowded, opening, trading
 from engine.running_engine import outcome_of, running, write_everything
 from frames import command, now_us, payload
 from servers import KillableServer, ask_redis, execute_sql, with_database
@@ -24,6 +24,7 @@ from exchange.engine.replica import load
 from exchange.engine.report import Report
 from exchange.engine.verification import Watch, verify
 from exchange.postgres_db import epochs
+from exchange.postgres_db.connection import connected
 from exchange.redis.inspection import Inspection
 from exchange.redis.journal import Journal
 from exchange.redis.leadership import Leadership
@@ -118,6 +119,28 @@ async def test_all_is_well_where_all_is_well(settings: Settings) -> None:
     assert {name for name, count in checked.items() if not count} == {"follow", "money-in-motion"}
     assert checked["execution"] == report.journal
     assert checked["trades"] > 50
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_every_kind_of_order_is_well(database_url: str, redis_url: str, seed: int) -> None:
+    settings = Settings(database_url=database_url, redis_url=redis_url)
+    async with running(settings):
+        await outcome_of(settings, command(0))
+        await journal_all(settings, crowded(FIRST + 1, 1_500, seed))
+    await write_everything(settings)
+    counts = {name: f"SELECT count(*) FROM {name}" for name in ("amendments", "prevented_matches")}
+    paid_otherwise = "SELECT count(*) FROM trades WHERE buy_fee_asset || sell_fee_asset <> ''"
+    async with connected(database_url, application_name="test") as connection:
+        assert await connection.fetchval(paid_otherwise) > 5
+        seen = {name: await connection.fetchval(count) for name, count in counts.items()}
+        assert all(seen.values())
+
+    assert doubts(await report_on(settings)) == {}
+    for name, wrong in (("amendments", "new_quantity - 1"), ("prevented_matches", "price + 1")):
+        column = wrong.split()[0]
+        execute_sql(database_url, f"UPDATE {name} SET {column} = {wrong}")
+    stored = next(one for one in (await report_on(settings)).checks if one.name == "stored")
+    assert stored.doubtful == sum(seen.values())
 
 
 async def test_outcomes_that_are_not_in_postgres_yet_are_followed(

@@ -22,7 +22,6 @@ from exchange.services.messages import (
     Opened,
     OutcomeFrame,
     Row,
-    Trade,
     Transfer,
     TransferKind,
 )
@@ -167,7 +166,7 @@ class _Verification:
         stream = StreamCheck(position)
         stored = Check(
             name="stored",
-            promise="Every trade and transfer in Redis is in the database as it was journalled",
+            promise="What was traded, moved, amended or prevented in Redis is in the database",
             things="rows",
         )
         commands = self._inspection.commands(0, until=END)
@@ -293,10 +292,8 @@ class _Pairing:
 
 
 async def _compare(snapshot: Snapshot, rows: list[Row], stored: Check) -> None:
-    trades = [row for row in rows if isinstance(row, Trade)]
-    transfers = [row for row in rows if isinstance(row, Transfer)]
-    for found in (trades, transfers):
-        if found:
+    for kind in audit.ADDED_ONCE:
+        if found := [row for row in rows if isinstance(row, kind)]:
             stored.checked += len(found)
             for sentence in await audit.not_stored(snapshot, found):
                 stored.doubt(sentence)

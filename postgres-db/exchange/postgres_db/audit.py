@@ -4,13 +4,23 @@ Each question finds what is doubtful and says it in a sentence; an empty answer 
 first ones are cheap, and asked every minute; the others read all that ever was.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from exchange.postgres_db.connection import reporting_failures
 from exchange.postgres_db.snapshot import Snapshot
 from exchange.postgres_db.tables import OPEN, STORED_IN, columns
 from exchange.services.candles import DAY, HOUR, MINUTE, SECOND, SECONDS_KEPT, Candle, Interval
-from exchange.services.messages import FEE_ACCOUNT, JUMP, Trade, Transfer
+from exchange.services.messages import (
+    FEE_ACCOUNT,
+    JUMP,
+    Amendment,
+    PreventedMatch,
+    Row,
+    Trade,
+    Transfer,
+)
 
 DOUBTS_SHOWN = 5
 
@@ -62,8 +72,8 @@ async def ask(snapshot: Snapshot, question: Question) -> Answer:
     )
 
 
-async def not_stored(snapshot: Snapshot, rows: list[Trade] | list[Transfer]) -> list[str]:
-    """Which of these rows, all of one kind, the database does not hold as they are."""
+async def not_stored(snapshot: Snapshot, rows: Sequence[Row]) -> list[str]:
+    """Which of these rows, all of one of the kinds that never change, are not in the database."""
     kind = type(rows[0])
     table = STORED_IN[kind]
     key = [column.name for column in table.primary_key]
@@ -86,7 +96,11 @@ async def not_stored(snapshot: Snapshot, rows: list[Trade] | list[Transfer]) -> 
     ]
 
 
-_ARRAYS = {"symbol": "text[]", "trade_id": "bigint[]", "number": "bigint[]"}
+ADDED_ONCE = (Trade, Transfer, Amendment, PreventedMatch)
+"""The kinds of rows that are written once and never again."""
+
+_KEYS = ("trade_id", "number", "order_id", "match_id")
+_ARRAYS = {"symbol": "text[]", **dict.fromkeys(_KEYS, "bigint[]")}
 
 CONSERVATION = Question(
     name="money",
@@ -231,6 +245,10 @@ def _traded(width: int, since: str) -> str:
     """  # noqa: S608, our own constants
 
 
+# A fee without an asset is in what that side receives.
+_BUY_FEE_ASSET = "coalesce(nullif(buy_fee_asset, ''), base)"
+_SELL_FEE_ASSET = "coalesce(nullif(sell_fee_asset, ''), quote)"
+
 HOLDINGS = Question(
     name="holdings",
     promise="What each account holds is what its transfers and its trades have left it",
@@ -245,12 +263,14 @@ HOLDINGS = Question(
                 FROM transfers
                 UNION ALL
                 SELECT movement.* FROM trades JOIN markets USING (symbol) CROSS JOIN LATERAL (
-                    VALUES (buy_account, base, quantity - buy_fee),
+                    VALUES (buy_account, base, quantity),
                         (buy_account, quote, -quote_quantity),
                         (sell_account, base, -quantity),
-                        (sell_account, quote, quote_quantity - sell_fee),
-                        ({FEE_ACCOUNT}, base, buy_fee),
-                        ({FEE_ACCOUNT}, quote, sell_fee)
+                        (sell_account, quote, quote_quantity),
+                        (buy_account, {_BUY_FEE_ASSET}, -buy_fee),
+                        ({FEE_ACCOUNT}, {_BUY_FEE_ASSET}, buy_fee),
+                        (sell_account, {_SELL_FEE_ASSET}, -sell_fee),
+                        ({FEE_ACCOUNT}, {_SELL_FEE_ASSET}, sell_fee)
                 ) AS movement
             ) AS movements(account_id, asset, units) GROUP BY account_id, asset
         ) AS history USING (account_id, asset)

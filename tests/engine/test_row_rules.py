@@ -60,7 +60,7 @@ def test_every_row_carries_the_time_of_its_command() -> None:
 
         for row in outcome.rows:
             if isinstance(row, Trade | PreventedMatch):
-                assert row.time == venue.now
+                assert (row.symbol, row.time) == (SYMBOL, venue.now)
             elif isinstance(row, OrderList):
                 assert row.updated == venue.now
             elif isinstance(row, Order):
@@ -125,6 +125,15 @@ def test_a_quote_amount_counts_every_piece_that_was_prevented(venue: Venue, alic
 
     assert (order.quantity, order.terms.prevented) == (2 * UNIT, 2 * UNIT)
     assert order.status is OrderStatus.EXPIRED_IN_MATCH
+
+
+def test_a_quote_amount_ends_as_its_last_piece_does(venue: Venue, alice: int, bob: int) -> None:
+    for account, price in ((bob, 20), (bob, 21), (alice, 22)):
+        venue.order(account, SELL, 1, price)
+
+    order = placed(venue.order(alice, BUY, None, quote_quantity=63, self_trade=DECREMENT))
+
+    assert (order.status, order.filled) == (OrderStatus.EXPIRED_IN_MATCH, 2 * UNIT)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,8 @@ def test_verify_finds_what_somebody_changed_and_leaves_nothing_running(
     up.start()
     up.account("alice")
     up.deposit("alice", "USDC", "5")
+    while up.status()["lag"]["database"]:
+        time.sleep(0.05)
     execute_sql(up.database_url, "UPDATE balances SET free = free + 1")
     live = exchange("verify", "--data", str(up.data))
     pids = [pid for pid in up.pids().values() if pid is not None]

@@ -21,6 +21,7 @@ from servers import KillableServer
 from exchange.engine import service
 from exchange.postgres_db import epochs
 from exchange.redis.journal import Journal, NotIngested
+from exchange.services.commands import CreateAccount
 from exchange.services.market_view import MarketViews
 from exchange.services.messages import (
     JUMP,
@@ -29,6 +30,7 @@ from exchange.services.messages import (
     Placed,
     Reason,
     Rejected,
+    Repeated,
 )
 from exchange.services.process import Health, OperatorNeeded
 from exchange.services.settings import Settings
@@ -53,7 +55,21 @@ async def test_an_engine_that_starts_again_knows_what_was_done(settings: Setting
     assert again.result.reason is Reason.ALREADY_EXISTS
 
 
-async def test_commands_that_wait_for_an_engine_are_executed_inorder(
+async def test_an_engine_that_starts_again_knows_requests_whose_deadline_is_over(
+    settings: Settings,
+) -> None:
+    signed = CreateAccount(uid=1, name="a", request=b"signed", deadline=now_us() + 10_000)
+    async with running(settings):
+        first = await outcome_of(settings, signed)
+        await asyncio.sleep(0.02)
+    async with running(settings):
+        again = await outcome_of(settings, signed)
+
+    assert isinstance(first.result, Created)
+    assert again.result == Repeated(number=first.number)
+
+
+async def test_commands_that_wait_for_an_engine_are_executed_in_order(
     settings: Settings,
 ) -> None:
     async with running(settings):

@@ -5,8 +5,9 @@ from collections import deque
 import structlog
 
 from exchange.engine.matching_engine import MatchingEngine
+from exchange.engine.request_memory import KEPT_US
 from exchange.engine.state_hash import StateHash
-from exchange.postgres_db.snapshot import Snapshot, open_snapshot
+from exchange.postgres_db.snapshot import REQUEST_AGE_MAX, Snapshot, open_snapshot
 from exchange.redis.outcomes import Outcomes
 from exchange.services.commands import AnyCommand, Undecodable
 from exchange.services.messages import (
@@ -23,9 +24,6 @@ from exchange.services.process import OperatorNeeded, WorldFailed
 FRAME_OUTCOMES_MAX = 512
 FRAME_ROWS_MAX = 2_000
 """About 256 KB. One outcome is never split, however large it is."""
-
-REQUEST_LIFE_US = 60_000_000
-"""The longest receive window, after which no repeat of a request is executed anyway."""
 
 NOT_COMPARABLE = -1
 """Stands for the hash of rows that an earlier version has written."""
@@ -133,7 +131,7 @@ async def load_snapshot(snapshot: Snapshot, now: int) -> Replica:
     """The state that a snapshot holds; requests that created nothing only the stream knows."""
     replica = Replica(snapshot.position.number, snapshot.position.epoch)
     await _load_state(replica, snapshot)
-    await _load_memory(replica.engine, snapshot, now)
+    await _load_memory(replica.engine, snapshot, now - KEPT_US)
     return replica
 
 
@@ -155,11 +153,11 @@ async def _load_state(replica: Replica, snapshot: Snapshot) -> None:
         )
 
 
-async def _load_memory(engine: MatchingEngine, snapshot: Snapshot, now: int) -> None:
-    """What decides beside the live state: used references, recent requests."""
+async def _load_memory(engine: MatchingEngine, snapshot: Snapshot, since: int) -> None:
+    """What decides beside the live state: used references, requests of a deadline since then."""
     for transfer in await snapshot.transfers_by_reference():
         engine.restore(transfer)
-    for request, deadline, number in await snapshot.recent_requests(now):
+    for request, deadline, number in await snapshot.recent_requests(since):
         engine.requests.remember(request, number, deadline)
 
 
@@ -169,7 +167,7 @@ async def remember_requests(replica: Replica, outcomes: Outcomes, now: int) -> N
     The rows know only requests that created something; refusals and cancels stand here.
     """
     async for frame in outcomes.before(replica.position):
-        if frame.time < now - REQUEST_LIFE_US:
+        if frame.time < now - KEPT_US - REQUEST_AGE_MAX:
             break
         for outcome in frame.outcomes:
             if outcome.request is not None and not isinstance(outcome.result, Repeated):

@@ -137,16 +137,16 @@ class Snapshot:
         """All that ever were: a reference is used once."""
         return await self._load(Transfer, "ORDER BY number")
 
-    async def recent_requests(self, now: int) -> list[tuple[bytes, int, int]]:
-        """Signed requests that may still be repeated: request, deadline, number of the command."""
+    async def recent_requests(self, since: int) -> list[tuple[bytes, int, int]]:
+        """Signed requests of a deadline since then: request, deadline, number of the command."""
         requests: list[tuple[bytes, int, int]] = []
         for market in await self._fetch("SELECT symbol FROM markets"):
             before = 2**63 - 1
             while True:
                 # There is no index by deadline: the newest orders come first, until they are old.
                 records = await self._fetch(_RECENT, market[0], before, _REQUESTS_AT_ONCE)
-                requests += [record[:3] for record in records if record[0] and record[1] >= now]
-                if not records or records[-1][3] < now - REQUEST_AGE_MAX:
+                requests += [record[:3] for record in records if record[0] and record[1] >= since]
+                if not records or records[-1][3] < since - REQUEST_AGE_MAX:
                     break
                 before = records[-1][4]
         return requests

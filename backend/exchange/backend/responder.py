@@ -16,6 +16,7 @@ from exchange.backend.formats import TimeUnit
 from exchange.backend.parameters import parse
 from exchange.backend.request_limits import RequestLimits
 from exchange.backend.state import Current
+from exchange.services.clock import now_us
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -95,7 +96,7 @@ class Responder:
         await _send(send, error.status, headers, error.body())
 
     def _visit(self, scope: Scope) -> Visit:
-        return Visit(self._current, self._limits, address_of(scope), time.time_ns() // 1_000)
+        return Visit(self._current, self._limits, address_of(scope), now_us())
 
 
 async def _understand(visit: Visit, endpoint: Endpoint, scope: Scope, receive: Receive) -> Call:

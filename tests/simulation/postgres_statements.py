@@ -78,12 +78,14 @@ def _statements() -> dict[str, Do]:
         "SHOW fsync": lambda _tables, _: [("on",)],
         "SHOW synchronous_commit": lambda _tables, _: [("on",)],
         "SELECT uuid FROM cluster": lambda tables, _: [tables.read("cluster")[True,][1:]],
+        "SELECT time FROM position": lambda tables, _: [_position(tables)[4:5]],
         "SELECT number FROM position": lambda tables, _: [_position(tables)[1:2]],
         "UPDATE position SET clean_stop = NULL": _use_clean_stop,
         "UPDATE engine_starts SET attempt = $1": _note_attempt,
         position: lambda tables, _: [_position(tables)[1:4]],
         "SELECT symbol FROM markets": lambda tables, _: list(tables.read("markets")),
         alarms._RAISE: _raise_alarm,
+        alarms._SELECT: _alarms,
         engine_starts._COUNT: _count_start,
         epochs._LAST_END: _last_end,
         epochs._NEXT_EPOCH: _next_epoch,
@@ -148,6 +150,10 @@ def _raise_alarm(tables: Tables, arguments: Sequence[Any]) -> str:
         time = before[2]
     tables.write("alarms")[name,] = (name, sentence, time)
     return "INSERT 0 1"
+
+
+def _alarms(tables: Tables, _: Sequence[Any]) -> list[Record]:
+    return sorted(tables.read("alarms").values(), key=lambda row: (row[2], row[0]))
 
 
 def _use_clean_stop(tables: Tables, _: Sequence[Any]) -> str:

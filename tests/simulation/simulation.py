@@ -1,7 +1,6 @@
 """One simulation: a seed in, what was wrong out, always the same for the same seed."""
 
 import asyncio
-import gc
 import hashlib
 from random import Random
 
@@ -26,9 +25,6 @@ ANSWER_S_MAX = 12.0
 DRAIN_S_MAX = 10.0
 
 
-_collect = gc.collect
-
-
 class Report(Struct, frozen=True, kw_only=True):
     """What a simulation came to. `digest` is that of everything that happened."""
 
@@ -46,10 +42,7 @@ class Report(Struct, frozen=True, kw_only=True):
 def simulate(seed: int, *, lying_disk: bool | None = None, verbose: bool = False) -> Report:
     """Run a seed to its end."""
     with quiet(is_told=verbose):
-        report = Simulation(seed, lying_disk=lying_disk, verbose=verbose).run()
-        # What was killed in the middle of something is finalized here, and may complain.
-        _collect()
-        return report
+        return Simulation(seed, lying_disk=lying_disk, verbose=verbose).run()
 
 
 class Simulation:

@@ -67,8 +67,10 @@ def quiet(*, is_told: bool) -> Iterator[None]:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    was_enabled = gc.isenabled()
+    was_enabled, collect, unfreeze = gc.isenabled(), gc.collect, gc.unfreeze
     gc.disable()
+    # What is there already need not be walked through after each seed.
+    gc.freeze()
     try:
         with (
             mock.patch.object(gc, "collect", lambda *_: 0),
@@ -82,7 +84,10 @@ def quiet(*, is_told: bool) -> Iterator[None]:
             # Who is killed has awaited nothing of what he had begun.
             warnings.simplefilter("ignore", RuntimeWarning)
             yield
+            # What was killed in the middle of something is finalized here, and may complain.
+            collect()
     finally:
+        unfreeze()
         if was_enabled:
             gc.enable()
         structlog.reset_defaults()

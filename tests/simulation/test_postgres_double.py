@@ -11,6 +11,7 @@ import pytest
 from crowd import Crowd
 from simulation.cluster import Cluster
 from simulation.loop import Process, SimulatedLoop
+from simulation.surroundings import surrounded
 from venue import MARKET, SYMBOL
 
 from exchange.db_processor.service import (
@@ -22,7 +23,9 @@ from exchange.db_processor.service import (
 from exchange.db_processor.writer import write
 from exchange.engine.replica import Replica
 from exchange.postgres_db import epochs
-from exchange.postgres_db.connection import DRIVER, connected, reporting_failures
+from exchange.postgres_db.alarms import raise_alarm, select_alarms
+from exchange.postgres_db.connection import connected, reporting_failures
+from exchange.postgres_db.engine_starts import StartLog
 from exchange.postgres_db.schema import require_schema
 from exchange.postgres_db.snapshot import open_snapshot
 from exchange.services.candles import STORED
@@ -49,11 +52,11 @@ def in_simulation(story: Story) -> list[Any]:
     loop = SimulatedLoop(chance)
     cluster = Cluster(loop, chance)
     process = Process(loop, "test")
-    process.context.run(DRIVER.set, cluster.driver)
-    try:
-        return loop.run_until_complete(process.start(_result(story(URL))))
-    finally:
-        loop.close()
+    with surrounded(loop, cluster.driver, chance):
+        try:
+            return loop.run_until_complete(process.start(_result(story(URL))))
+        finally:
+            loop.close()
 
 
 async def _result(story: Awaitable[list[Any]]) -> list[Any]:
@@ -139,10 +142,13 @@ async def everything(dsn: str, chance: Random, now: int) -> list[Any]:
             await snapshot.balances(),
             await snapshot.open_orders(),
             await snapshot.open_lists(),
+            await snapshot.orders_of_open_lists(),
             await snapshot.levels(),
             *[await snapshot.candles(interval, since) for interval in STORED],
             await snapshot.recent_trades(chance.choice((1, 5, 1_000))),
             await snapshot.transfers_by_reference(),
+            await snapshot.unfilled_orders(since),
+            await snapshot.time(),
             sorted(await snapshot.recent_requests(since)),
         ]
 
@@ -215,20 +221,44 @@ def test_what_cannot_be_is_refused_alike(database_url: str, broken: str) -> None
 
 def test_epochs_clean_stops_and_the_rest_are_alike(database_url: str) -> None:
     async def story(dsn: str) -> list[Any]:
-        history, found = History(2), []
-        found += [await epochs.next_epoch(dsn), await epochs.next_epoch(dsn)]
-        found.append(await epochs.clean_stop(dsn))
+        history = History(2)
+        found: list[Any] = []
+        found += [await epochs.next_epoch(dsn), await epochs.next_epoch(dsn, above=7)]
+        found.append(await epochs.last_end(dsn))
+        await epochs.use_clean_stop(dsn)
+        found.append(await epochs.last_end(dsn))
         async with connected(dsn, application_name="test") as connection:
             await require_schema(connection)
             await _check_durability(connection)
             last = (await write(connection, history.frames)).number
             for number in (last - 1, last, last + 3):
                 await epochs.note_clean_stop(dsn, number)
-                found.append(await epochs.clean_stop(dsn))
+                found.append(await epochs.last_end(dsn))
             for _ in range(3):
                 found.append(await write(connection, [history.next()]))
-                found.append(await epochs.clean_stop(dsn))
+                found.append(await epochs.last_end(dsn))
             found.append(await _read_position(connection))
+        return found
+
+    simulated, real = on_both(story, database_url)
+
+    assert simulated == real
+
+
+def test_starts_of_an_engine_and_alarms_are_alike(database_url: str) -> None:
+    async def story(dsn: str) -> list[Any]:
+        starts, found = await StartLog.open(dsn), []
+        try:
+            for position, attempt in ((5, None), (5, 6), (5, 6), (7, None)):
+                found.append(await starts.count(position))
+                await starts.note(attempt)
+            for sentence in ("It is so.", "It is so.", "It is otherwise."):
+                await raise_alarm(dsn, "test", sentence)
+                async with connected(dsn, application_name="test") as connection:
+                    (alarm,) = await select_alarms(connection)
+                found.append((alarm.name, alarm.sentence))
+        finally:
+            starts.close()
         return found
 
     simulated, real = on_both(story, database_url)

@@ -29,7 +29,15 @@ _SCRIPTS = {
         ("close", scripts.CLOSE),
     )
 }
-_STATEMENTS = ("COMMIT", "UPDATE position", "UPDATE epoch", "SELECT number", "SELECT pg_try")
+_STATEMENTS = (
+    "COMMIT",
+    "BEGIN",
+    "UPDATE position",
+    "UPDATE epoch",
+    "INSERT INTO",
+    "SELECT number",
+    "SELECT pg_try",
+)
 _COMMANDS = ("PUBLISH", "SUBSCRIBE", "XREAD", "XRANGE", "XREVRANGE", "XTRIM", "HGET", "SET")
 _MOMENTS = ("before", "executed", "answered")
 SECOND_NS = 1_000_000_000
@@ -48,7 +56,7 @@ class Weather:
 
     def __init__(self, chance: Random, *, lying_disk: bool | None = None) -> None:
         self.lying_disk = chance.random() < 0.15 if lying_disk is None else lying_disk
-        self.pause_s = chance.choice((0.1, 0.25, 0.5, 1.0))
+        self.pause_s = chance.choice((0.04, 0.1, 0.2, 0.4))
         self.ambush_share = chance.choice((0.0, 0.3, 0.6, 0.9))
         self.weights = {
             kind: chance.random() ** 2 if chance.random() < 0.6 else 0.0 for kind in _KINDS
@@ -243,7 +251,7 @@ class Faults:
     def _on_postgres(self, moment: str) -> Callable[[PostgresSession, str], None]:
         def look(session: PostgresSession, text: str) -> None:
             if self._ambushes:
-                self._spring(text, moment, session.link)
+                self._spring(text.lstrip(), moment, session.link)
 
         return look
 

@@ -79,6 +79,8 @@ class Listener:
 
     def send(self, frame: bytes) -> None:
         """Events come one by one: diffs with the update ids that they cover, trades with theirs."""
+        if not self.is_open:
+            return
         event = msgspec.json.decode(frame[{126: 4, 127: 10}.get(frame[1], 2) :])
         stream = (event["s"], event["e"])
         first, last = (event["U"], event["u"]) if "u" in event else (event["t"], event["t"])

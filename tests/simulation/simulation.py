@@ -18,8 +18,9 @@ from simulation.surroundings import quiet, surrounded
 
 from exchange.services.commands import Deposit
 from exchange.services.market_view import MarketViews
+from exchange.services.messages import encode
 
-RAGE_S = 4.0
+RAGE_S = 1.2
 ANSWER_S_MAX = 12.0
 """However bad it was: so long after everything is healed, an order is answered everywhere."""
 DRAIN_S_MAX = 10.0
@@ -107,7 +108,7 @@ class Simulation:
         for part in cluster.parts:
             part.start()
         requests = Requests(cluster, self.history, self._chance())
-        accounts = await open_accounts(requests, ("alice", "bob", "carol"))
+        accounts = await open_accounts(requests, ("alice", "bob"))
         while not self.shadow.engine.books.keys() >= set(SYMBOLS):
             await asyncio.sleep(0.01)
         stop = asyncio.Event()
@@ -125,10 +126,10 @@ class Simulation:
     ) -> list[asyncio.Task[None]]:
         wishes = Wishes(lambda: self.shadow, accounts)
         traders = [
-            Trader(f"trader-{number}", requests, wishes, self._chance(), pause_s=0.08)
-            for number in range(4)
+            Trader(f"trader-{number}", requests, wishes, self._chance(), pause_s=0.03)
+            for number in range(3)
         ]
-        readers = [Reader(f"reader-{number}", requests, self._chance(), 0.2) for number in range(2)]
+        readers = [Reader(f"reader-{number}", requests, self._chance(), 0.1) for number in range(2)]
         work = [trader.trade(stop) for trader in traders]
         work += [reader.read(stop) for reader in readers]
         return [asyncio.create_task(one) for one in work]
@@ -199,7 +200,9 @@ class Simulation:
         cluster.db_processors = [
             DbProcessorPart(cluster, f"db-processor-{name}") for name in "ab"[:writers]
         ]
-        cluster.backends = [BackendPart(cluster, f"backend-{name}") for name in "ab"]
+        cluster.backends = [
+            BackendPart(cluster, f"backend-{name}") for name in "ab"[: chance.choice((1, 2, 2))]
+        ]
         cluster.websockets = [
             WebsocketPart(
                 cluster,
@@ -256,4 +259,6 @@ class Simulation:
             outcome = asked.answer.outcome if asked.answer is not None else None
             number = outcome.number if outcome is not None else 0
             digest.update(f"{asked.began!r} {asked.ended!r} {number}\n".encode())
+        for appended in self.history.appended:
+            digest.update(encode(appended.frame))
         return digest.hexdigest()

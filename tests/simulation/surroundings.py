@@ -84,8 +84,10 @@ def quiet(*, is_told: bool) -> Iterator[None]:
             # Who is killed has awaited nothing of what he had begun.
             warnings.simplefilter("ignore", RuntimeWarning)
             yield
-            # What was killed in the middle of something is finalized here, and may complain.
-            collect()
+            # What was killed in the middle of something is finalized here: it may complain, and
+            # may begin something that has to be finalized, too.
+            while collect():
+                pass
     finally:
         unfreeze()
         if was_enabled:

@@ -59,7 +59,7 @@ class Weather:
         self.pause_s = chance.choice((0.04, 0.1, 0.2, 0.4))
         self.ambush_share = chance.choice((0.0, 0.3, 0.6, 0.9))
         self.weights = {
-            kind: chance.random() ** 2 if chance.random() < 0.6 else 0.0 for kind in _KINDS
+            kind: chance.random() ** 2 if chance.random() < 0.6 else 0.0 for kind in KINDS
         }
         if not any(self.weights.values()):
             self.weights["kill"] = 1.0
@@ -83,6 +83,8 @@ class Faults:
         self.history = history
         self.weather = weather
         self.chance = chance
+        self.struck: set[str] = set()
+        """The kinds of faults that there were."""
         self._is_over = False
         self._ambushes: list[Ambush] = []
         self._lies = 0
@@ -90,9 +92,9 @@ class Faults:
         strike = self._on_redis("executed")
 
         def executed(session: RedisSession, request: Request, reply: Any) -> None:
-            if request[0] == b"EVALSHA" and _SCRIPTS.get(request[1]) == "claim":
-                if isinstance(reply, list) and reply[0] == b"OK":
-                    history.claims[int(request[-1])] = reply[4] == b"open"
+            is_claim = request[0] == b"EVALSHA" and _SCRIPTS.get(request[1]) == "claim"
+            if is_claim and isinstance(reply, list) and reply[0] == b"OK":
+                history.claims[int(request[-1])] = reply[4] == b"open"
             strike(session, request)
 
         cluster.redis.on_executed = executed
@@ -123,6 +125,7 @@ class Faults:
     def _strike(self) -> None:
         kinds, weights = zip(*self.weather.weights.items(), strict=True)
         (kind,) = self.chance.choices(kinds, weights)
+        self.struck.add(kind)
         getattr(self, f"_{kind}")()
 
     def _kill(self) -> None:
@@ -259,6 +262,7 @@ class Faults:
         for ambush in self._ambushes:
             if ambush.moment == moment and what.startswith(ambush.what):
                 self._ambushes.remove(ambush)
+                self.struck.add(f"ambush: {ambush.name}")
                 self._note("sprung:", ambush.name, moment, ambush.what, link.process)
                 ambush.strike(link)
                 return
@@ -336,8 +340,7 @@ class Faults:
         cluster.postgres.start()
         cluster.postgres.thaw()
         for link in list(cluster.network.links):
-            if link.silent_until > cluster.loop.time():
-                link.cut()
+            link.heal()
         for part in cluster.parts:
             part.set_clock(0)
             if part.process is not None:
@@ -369,7 +372,7 @@ class Ambush:
         self.strike = strike
 
 
-_KINDS = tuple(
+KINDS = tuple(
     name.removeprefix("_")
     for name in (
         "_kill", "_terminate", "_freeze", "_cut", "_cut_off", "_redis_restart", "_redis_freeze",

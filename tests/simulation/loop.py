@@ -10,7 +10,7 @@ import heapq
 from asyncio.events import Handle, TimerHandle
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from random import Random
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ OWNER: ContextVar["Process | None"] = ContextVar("OWNER", default=None)
 """The process that runs; None outside of all of them, where the simulation itself is at work."""
 
 Work = Callable[[], object]
+Call = Callable[..., object]
 
 
 class Stuck(Exception):
@@ -207,15 +208,19 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self._now
 
-    def call_soon(self, callback, *args, context=None):  # type: ignore[no-untyped-def]
+    def call_soon(  # type: ignore[override]
+        self, callback: Call, *args: Any, context: Context | None = None
+    ) -> Handle:
         owner = OWNER.get() if context is None else context.get(OWNER)
         handle = Handle(callback, args, self, context)
         (owner or self.outside).push(handle)
         return handle
 
-    call_soon_threadsafe = call_soon
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
-    def call_at(self, when, callback, *args, context=None):  # type: ignore[no-untyped-def]
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Call, *args: Any, context: Context | None = None
+    ) -> TimerHandle:
         owner = OWNER.get() if context is None else context.get(OWNER)
         handle = TimerHandle(when, callback, args, self, context)
         self._schedule(when, owner or self.outside, handle)
@@ -229,7 +234,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         future._number = self._number()
         return future
 
-    def create_task(self, coro, *, name=None, context=None):  # type: ignore[no-untyped-def]
+    def create_task(
+        self, coro: Any, *, name: Any = None, context: Context | None = None
+    ) -> asyncio.Task[Any]:
         owner = OWNER.get() if context is None else context.get(OWNER)
         # Its constructor hashes it already.
         SimulatedTask._number = self._number()
@@ -241,13 +248,19 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             tasks[:] = [one for one in tasks if not one.done()]
         return task
 
-    async def create_connection(self, protocol_factory, host=None, port=None, **options):  # type: ignore[no-untyped-def]
+    async def create_connection(  # type: ignore[override]
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        host: str,
+        port: int | None = None,
+        **options: Any,
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
         owner = OWNER.get()
         assert owner is not None
         assert self.connector is not None
         return await self.connector.connect(owner, host, protocol_factory)
 
-    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
+    def add_signal_handler(self, sig: int, callback: Call, *args: Any) -> None:  # type: ignore[override]
         owner = OWNER.get()
         assert owner is not None
         owner.signals[sig] = Handle(callback, args, self, None)

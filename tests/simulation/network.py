@@ -14,7 +14,7 @@ from simulation.loop import Process, SimulatedLoop
 LATENCY_S = 0.0001
 
 
-_TAIL = [1 / (1.001 - place / 1024) ** 0.5 for place in range(1024)]
+_TAIL: list[float] = [1 / (1.001 - place / 1024) ** 0.5 for place in range(1024)]
 
 
 class Session(Protocol):
@@ -79,12 +79,14 @@ class Link:
             return
         self._end()
         self._is_cut = True
-        fault = ConnectionResetError(104, "Connection reset by peer")
-        self._last_down = self._send(
-            self._last_down,
-            lambda: self.process.arrive(self._client.connection_lost, fault),
-        )
-        self._last_up = self._send(self._last_up, self.session.closed)
+        self._send(0.0, self._reset)
+        self._send(0.0, self.session.closed)
+
+    def heal(self) -> None:
+        """End a silence, which is the end of the connection: nobody knows what to send again."""
+        if self.silent_until > self.network.loop.time():
+            self.silent_until = 0.0
+            self.cut()
 
     def fall_silent(self, seconds: float) -> None:
         """Nothing arrives for so long; it is sent again until it does."""
@@ -98,6 +100,12 @@ class Link:
     def _end(self) -> None:
         self.is_open = False
         self.network.links.pop(self, None)
+
+    def _reset(self) -> None:
+        # What arrives later than this is not taken any more.
+        self._is_losing_down = True
+        fault = ConnectionResetError(104, "Connection reset by peer")
+        self.process.arrive(self._client.connection_lost, fault)
 
     def _arrive_up(self, data: Any) -> None:
         # Cut while this was under way: the end of it is lost.

@@ -185,10 +185,10 @@ class PostgresSession:
         self.server.loop.happen(LOCK_TIMEOUT_S, give_up)
 
     def _cancel(self, number: int) -> None:
-        if self._current is not None and self._current[0] == number:
-            if self in self.server.lock_queue:
-                self.server.lock_queue.remove(self)
-                self._fail(asyncpg.QueryCanceledError("canceling statement due to user request"))
+        is_current = self._current is not None and self._current[0] == number
+        if is_current and self in self.server.lock_queue:
+            self.server.lock_queue.remove(self)
+            self._fail(asyncpg.QueryCanceledError("canceling statement due to user request"))
 
     def _execute(self) -> None:
         if self.is_over or self._current is None:

@@ -103,10 +103,10 @@ def _statements() -> dict[str, Do]:
         found[statement] = _upsert(kind)
     for kind, statement in writer._INSERTS.items():
         found[statement] = _insert(kind)
-    for kind in STORED_IN:
+    for stored in STORED_IN:
         for rest, select in _SELECTIONS.items():
-            text = f"SELECT {snapshot._fields(kind)} FROM {STORED_IN[kind].name} {rest}"
-            found[text] = _select(kind, select)
+            text = f"SELECT {snapshot._fields(stored)} FROM {STORED_IN[stored].name} {rest}"
+            found[text] = _select(stored, select)
     return {_plain(text): do for text, do in found.items()}
 
 

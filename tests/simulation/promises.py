@@ -59,19 +59,18 @@ def broken(
         chain = Chain(history)
     except NoChain as fault:
         return [*found, f"P9: {fault}"]
-    for check in (
-        lambda: _written_once(history, chain),
-        lambda: _answers_are_kept(history, chain),
-        lambda: _at_most_once(history, chain, is_forgetful=is_forgetful),
-        lambda: _money_and_cancels(chain),
-        lambda: _same_for_everyone(history, chain),
-        lambda: _ids_name_one_thing(history, chain),
-        lambda: _reexecuted_alike(history, chain, is_forgetful=is_forgetful),
-        lambda: _postgres_has_it(history, chain, rows),
-        lambda: _views_show_it(chain, views),
-    ):
-        found += check()
-    return found
+    checks = (
+        _written_once(history, chain),
+        _answers_are_kept(history, chain),
+        _at_most_once(history, chain, is_forgetful=is_forgetful),
+        _money_and_cancels(chain),
+        _same_for_everyone(history, chain),
+        _ids_name_one_thing(history, chain),
+        _reexecuted_alike(history, chain, is_forgetful=is_forgetful),
+        _postgres_has_it(history, chain, rows),
+        _views_show_it(chain, views),
+    )
+    return [*found, *(fault for check in checks for fault in check)]
 
 
 class NoChain(Exception):
@@ -225,7 +224,7 @@ def _ids_name_one_thing(history: History, chain: Chain) -> Faults:
     """Also those of outcomes that were lost after somebody may have seen them."""
     orders: dict[tuple[str, int], tuple[int, str, int]] = {}
     trades: dict[tuple[str, int], Trade] = {}
-    visible = [outcome for outcome in chain.outcomes.values()]
+    visible = list(chain.outcomes.values())
     for one in history.appended:
         if one.lost and one.was_synced:
             visible += [
@@ -240,9 +239,8 @@ def _ids_name_one_thing(history: History, chain: Chain) -> Faults:
                 known = orders.setdefault((row.symbol, row.id), order)
                 if known != order:
                     yield f"P8: order {row.symbol} {row.id} is {known} and {order}"
-            elif isinstance(row, Trade):
-                if trades.setdefault((row.symbol, row.id), row) != row:
-                    yield f"P8: trade {row.symbol} {row.id} was two different ones"
+            elif isinstance(row, Trade) and trades.setdefault((row.symbol, row.id), row) != row:
+                yield f"P8: trade {row.symbol} {row.id} was two different ones"
 
 
 def _reexecuted_alike(history: History, chain: Chain, *, is_forgetful: bool) -> Faults:
@@ -302,7 +300,7 @@ def _postgres_has_it(history: History, chain: Chain, rows: dict[str, Rows]) -> F
     if position[1] != chain.top:
         yield f"Postgres stands at {position[1]}, the outcomes at {chain.top}"
         return
-    if any(later < earlier for earlier, later in zip(history.committed, history.committed[1:])):
+    if history.committed != sorted(history.committed):
         yield "Postgres' position went back"
     for number in history.committed:
         if number and number not in chain.outcomes:

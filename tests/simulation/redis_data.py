@@ -89,7 +89,7 @@ class Data:
         count = 0
         for key in command[1:]:
             for kind in (self.strings, self.hashes, self.streams):
-                count += kind.pop(key, None) is not None  # type: ignore[attr-defined]
+                count += kind.pop(key, None) is not None
         if count:
             self._on_write(command)
         return count

@@ -93,7 +93,7 @@ def _reply(value: Any) -> Any:
         return value
     if (status := value[b"ok"]) is not None:
         return Status(status)
-    found = []
+    found: list[Any] = []
     while (one := value[len(found) + 1]) is not None:
         found.append(_reply(one))
     return found

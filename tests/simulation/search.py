@@ -1,6 +1,5 @@
 """Many seeds, on all CPUs."""
 
-import gc
 import multiprocessing
 import os
 import traceback
@@ -18,7 +17,7 @@ def reports(
 ) -> Iterator[tuple[int, Report | str]]:
     """What each seed came to, in their order; a text where the simulation itself has a fault."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_settle) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_step_back) as pool:
         yield from pool.map(partial(attempt, lying_disk=lying_disk), seeds, chunksize=AT_ONCE)
 
 
@@ -30,8 +29,5 @@ def attempt(seed: int, *, lying_disk: bool | None = None) -> tuple[int, Report |
         return seed, traceback.format_exc()
 
 
-def _settle() -> None:
-    """What is imported stays: the collector need not walk through it after each seed."""
+def _step_back() -> None:
     os.nice(5)
-    gc.collect()
-    gc.freeze()

@@ -16,7 +16,7 @@ from simulation.promises import Chain, broken
 from simulation.redis_server import Write
 from simulation.surroundings import quiet, surrounded
 
-from exchange.services.commands import Deposit
+from exchange.services.commands import CreateAccount
 from exchange.services.market_view import MarketViews
 from exchange.services.messages import encode
 
@@ -27,11 +27,15 @@ DRAIN_S_MAX = 10.0
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """What a simulation came to. `digest` is that of everything that happened."""
+    """What a simulation came to.
+
+    `struck` are the kinds of faults that there were, `digest` is that of everything that happened.
+    """
 
     seed: int
     broken: list[str]
     notes: list[tuple[float, str]]
+    struck: list[str]
     digest: str
     commands: int
     answered: int
@@ -77,6 +81,7 @@ class Simulation:
             seed=self.seed,
             broken=found,
             notes=history.notes,
+            struck=sorted(self.faults.struck),
             digest=self._digest(),
             commands=sum(len(frame.commands) for frame in history.journalled),
             answered=sum(
@@ -115,7 +120,7 @@ class Simulation:
         working = self._clients(requests, accounts, stop)
         await self.faults.rage(RAGE_S * (0.5 + self.chance.random()))
         healed = self.loop.time()
-        await self._answered_again(requests, accounts[0])
+        await self._answered_again(requests)
         self._restored_after_s = self.loop.time() - healed
         stop.set()
         await asyncio.gather(*working)
@@ -134,15 +139,14 @@ class Simulation:
         work += [reader.read(stop) for reader in readers]
         return [asyncio.create_task(one) for one in work]
 
-    async def _answered_again(self, requests: Requests, account: int) -> None:
+    async def _answered_again(self, requests: Requests) -> None:
         """Every backend, in time."""
         for part in self.cluster.backends:
-            deposit = Deposit(
-                account=account, asset="SOL", amount=1, reference=f"after all {part.name}"
-            )
+            # Executed twice it is answered, too: there is an account of this name.
+            command = CreateAccount(name=f"after all {part.name}")
             try:
                 async with asyncio.timeout(ANSWER_S_MAX):
-                    await insist(requests, deposit, client="operator", part=part)
+                    await insist(requests, command, client="operator", part=part)
             except TimeoutError:
                 self.history.faults.append(f"P11: {part.name} does not answer: {self._state()}")
                 raise

@@ -73,10 +73,10 @@ def quiet(*, is_told: bool) -> Iterator[None]:
     gc.freeze()
     try:
         with (
-            mock.patch.object(gc, "collect", lambda *_: 0),
-            mock.patch.object(gc, "freeze", lambda: None),
-            mock.patch.object(gc, "unfreeze", lambda: None),
-            mock.patch.object(sys, "unraisablehook", lambda _fault: None),
+            mock.patch.object(gc, "collect", return_value=0),
+            mock.patch.object(gc, "freeze"),
+            mock.patch.object(gc, "unfreeze"),
+            mock.patch.object(sys, "unraisablehook"),
             # redis-py reads its own version from a file for each connection that it makes.
             mock.patch.object(importlib.metadata, "version", cache(importlib.metadata.version)),
             warnings.catch_warnings(),

@@ -6,6 +6,8 @@ from unittest import mock
 
 import asyncpg
 import pytest
+from simulation.redis_server import RedisServer
+from simulation.simulation import Report, simulate
 
 from exchange.backend import barrier
 from exchange.db_processor import service as db_processor
@@ -14,12 +16,11 @@ from exchange.engine.request_memory import RequestMemory
 from exchange.postgres_db.connection import reporting_failures
 from exchange.postgres_db.snapshot import Position
 from exchange.redis.connection import Connection, ConnectionLost
-from exchange.redis.journal import INGEST, Journal
+from exchange.redis.journal import Journal
 from exchange.redis.leadership import Leadership
 from exchange.redis.outcomes import OUTCOMES
+from exchange.redis.scripts import INGEST
 from exchange.services.messages import OutcomeFrame, encode
-from simulation.redis_server import RedisServer
-from simulation.simulation import Report, simulate
 
 SEEDS_MAX = 40
 

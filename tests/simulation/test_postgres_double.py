@@ -247,7 +247,8 @@ def test_epochs_clean_stops_and_the_rest_are_alike(database_url: str) -> None:
 
 def test_starts_of_an_engine_and_alarms_are_alike(database_url: str) -> None:
     async def story(dsn: str) -> list[Any]:
-        starts, found = await StartLog.open(dsn), []
+        starts = await StartLog.open(dsn)
+        found: list[Any] = []
         try:
             for position, attempt in ((5, None), (5, 6), (5, 6), (7, None)):
                 found.append(await starts.count(position))

@@ -14,7 +14,7 @@ EXCHANGE ?= $(CURDIR)/.venv/bin/exchange
 NEEDS := .venv/installed
 endif
 
-.PHONY: targets install run test check lint types imports format bench chaos clients images pins clean
+.PHONY: targets install run test check lint types imports format bench chaos simulate clients images pins clean
 
 targets:
 	@echo "make install   what the other targets need"
@@ -24,6 +24,7 @@ targets:
 	@echo "make format    rewrite the code in the house style"
 	@echo "make bench     durable orders beside a trivial handler, on this machine"
 	@echo "make chaos     kill processes at random, and prove that nothing acknowledged is lost"
+	@echo "make simulate  thousands of simulated exchanges, each with faults of its own"
 	@echo "make clients   real, unmodified clients against a running exchange"
 	@echo "make images    container images, tagged as the manifests name them"
 	@echo "make pins      the hashed pins, from pyproject.toml"
@@ -65,6 +66,9 @@ bench: $(NEEDS)
 
 chaos: $(NEEDS)
 	$(RUN) exchange chaos
+
+simulate: $(NEEDS)
+	cd tests && $(RUN) python -m simulation
 
 # Real clients pin versions that ours must not follow: they have an environment of their own.
 clients: $(NEEDS)

@@ -7,7 +7,7 @@ from random import Random
 from msgspec import Struct
 from simulation.clients import Reader, Requests, Trader, Wishes, insist, open_accounts
 from simulation.cluster import BackendPart, Cluster, DbProcessorPart, EnginePart, WebsocketPart
-from simulation.faults import Faults, Weather
+from simulation.faults import KINDS, Faults, Weather
 from simulation.followers import SYMBOLS, Shadow, WatchedCurrent, WatchedServer, listen
 from simulation.history import History
 from simulation.limits import Limits
@@ -59,7 +59,8 @@ class Simulation:
         self.loop = SimulatedLoop(self._chance())
         self.history = History(is_told=verbose)
         self.cluster = Cluster(self.loop, self._chance())
-        self.weather = Weather(self._chance(), lying_disk=lying_disk)
+        main = KINDS[seed % len(KINDS)]
+        self.weather = Weather(self._chance(), main, lying_disk=lying_disk)
         self.faults = Faults(self.cluster, self.history, self.weather, self._chance())
         self.limits = Limits(self._chance())
         self.shadow = Shadow()

@@ -76,7 +76,7 @@ def quiet(*, is_told: bool) -> Iterator[None]:
             mock.patch.object(gc, "collect", return_value=0),
             mock.patch.object(gc, "freeze"),
             mock.patch.object(gc, "unfreeze"),
-            mock.patch.object(sys, "unraisablehook"),
+            mock.patch.object(sys, "unraisablehook", _ignored),
             # redis-py reads its own version from a file for each connection that it makes.
             mock.patch.object(importlib.metadata, "version", cache(importlib.metadata.version)),
             warnings.catch_warnings(),
@@ -93,6 +93,10 @@ def quiet(*, is_told: bool) -> Iterator[None]:
         if was_enabled:
             gc.enable()
         structlog.reset_defaults()
+
+
+def _ignored(_fault: object) -> None:
+    """Not a mock, which would remember it, and with it all that has died."""
 
 
 def _dropped(

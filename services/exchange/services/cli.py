@@ -116,6 +116,9 @@ def up(
     postgres: Annotated[
         str | None, typer.Option(metavar="URL", help="Use this Postgres database.")
     ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Let simulated makers and takers trade on it.")
+    ] = False,
 ) -> None:
     """Run a whole exchange on this machine until Ctrl-C; start it again and nothing is gone.
 
@@ -130,6 +133,7 @@ def up(
         ws_port=ws_port,
         redis_url=redis,
         postgres_url=postgres,
+        demo=demo,
     )
     try:
         launcher.up(options)
@@ -401,6 +405,24 @@ def chaos(
     Example: exchange chaos --kills 100 --minutes 10
     """
     become("exchange.lab", "chaos", *(arguments or []))
+
+
+@app.command(
+    context_settings={
+        "ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": [],
+    }
+)  # fmt: skip
+def simulate(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SYMBOL…] [--intensity X] [--minutes M]", help="Its own options."),
+    ] = None,
+) -> None:
+    """Let a market live: makers and takers trade over the public API, as in a real one.
+
+    Example: exchange simulate BTCUSDT --intensity 0.5
+    """
+    become("exchange.lab", "simulate", *(arguments or []))
 
 
 def _transfer(

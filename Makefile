@@ -44,7 +44,7 @@ run: $(NEEDS)
 	$(RUN) exchange up
 
 test: $(NEEDS)
-	$(RUN) pytest
+	$(RUN) pytest -n 3
 
 check: lint types imports
 

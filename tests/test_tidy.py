@@ -384,7 +384,7 @@ def test_the_readme_names_every_folder_and_no_other() -> None:
 
 
 def test_the_readme_and_ci_run_the_same_test_command() -> None:
-    command = "uv run --extra dev pytest"
+    command = "uv run --extra dev pytest -n 3"
 
     assert command in (ROOT / "README.md").read_text("utf-8")
     assert command in (ROOT / ".ci/run").read_text("utf-8")

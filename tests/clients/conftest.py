@@ -20,7 +20,7 @@ from typing import NamedTuple
 import ccxt
 import pytest
 
-READY_S_MAX = 60.0
+READY_S_MAX = 120.0
 SYMBOL = "SOL/USDC"
 _numbers = itertools.count(1)
 

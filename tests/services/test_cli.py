@@ -33,7 +33,7 @@ def exchange(*arguments: str, **environment: str) -> subprocess.CompletedProcess
         env={**inherited, "COLUMNS": "100", **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
 

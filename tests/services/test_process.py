@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import REGISTRY
@@ -278,7 +279,7 @@ def test_a_recovery_is_measured_from_what_made_it_necessary(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = iter([100.0, 104.0, 200.0, 207.0, 300.0, 301.0])
-    monkeypatch.setattr(process.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(process, "time", SimpleNamespace(monotonic=lambda: next(clock)))
 
     def took() -> float | None:
         return REGISTRY.get_sample_value("exchange_recovery_seconds")

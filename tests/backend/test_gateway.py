@@ -7,6 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 from frames import frame, opened
 from servers import KillableServer
+from structlog.testing import capture_logs
 
 from exchange.backend import gateway as gateway_module
 from exchange.backend.gateway import Gateway, NotExecuted, OutcomeUnknown
@@ -165,8 +166,11 @@ async def test_somebody_elses_outcome_at_our_number_leaves_ours_unknown(venue: V
 
     await venue.answer([8])
 
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(OutcomeUnknown), capture_logs() as lines:
         await asyncio.wait_for(waiting, 60)
+    # By these an operator finds it in the journal.
+    (line,) = [line for line in lines if line["event"] == "outcome unknown"]
+    assert (line["command"], line["uid"], line["number"]) == ("CancelOrder", 7, 2)
 
 
 async def test_a_new_generation_leaves_what_was_under_way_unknown(venue: Venue) -> None:

@@ -14,6 +14,7 @@ import typer
 from exchange.services import upkeep
 from exchange.services.admin import Admin, AdminFault
 from exchange.services.client_configs import client_config
+from exchange.services.deployment_secrets import secrets_app
 from exchange.services.market_commands import market_app, rules
 from exchange.services.options import (
     AccountName,
@@ -45,6 +46,7 @@ app.add_typer(market_app, name="market")
 app.add_typer(asset_app, name="asset")
 app.add_typer(db_app, name="db")
 app.add_typer(alarm_app, name="alarm")
+app.add_typer(secrets_app, name="secrets")
 app.command("rules")(rules)
 app.command("client-config")(client_config)
 
@@ -110,6 +112,9 @@ def up(
     ] = None,
     api_port: Annotated[int, typer.Option(min=1, max=65535, help="Of the API.")] = 8080,
     ws_port: Annotated[int, typer.Option(min=1, max=65535, help="Of the streams.")] = 4000,
+    host: Annotated[
+        str, typer.Option(help="Where both listen: 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1",
     redis: Annotated[
         str | None, typer.Option(metavar="URL", help="Use this Redis; it must be for us alone.")
     ] = None,
@@ -131,6 +136,7 @@ def up(
         data=(data or default_folder()).expanduser().absolute(),
         api_port=api_port,
         ws_port=ws_port,
+        host=host,
         redis_url=redis,
         postgres_url=postgres,
         demo=demo,

@@ -66,6 +66,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     data: Path
     api_port: int = 8080
     ws_port: int = 4000
+    host: str = "127.0.0.1"
     redis_url: str | None = None
     postgres_url: str | None = None
     demo: bool = False
@@ -352,12 +353,12 @@ Ctrl-C stops it; what it holds stays.
         if name in SERVICES:
             environment["METRICS_ADDR"] = f"127.0.0.1:{self._ports[name]}"
         if name == "backend":
-            environment["SERVER_ADDR"] = f"127.0.0.1:{self._options.api_port}"
+            environment["SERVER_ADDR"] = f"{self._options.host}:{self._options.api_port}"
             environment["ADMIN_ADDR"] = f"127.0.0.1:{self._ports['admin']}"
             environment["ADMIN_TOKEN_FILE"] = str(self._folder / "admin.token")
             environment["MASTER_KEY_FILE"] = str(self._folder / "master.key")
         if name == "websocket":
-            environment["WS_STREAM_URL"] = f"127.0.0.1:{self._options.ws_port}"
+            environment["WS_STREAM_URL"] = f"{self._options.host}:{self._options.ws_port}"
         return environment
 
     def _revive(self) -> None:

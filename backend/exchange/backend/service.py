@@ -31,6 +31,7 @@ from exchange.services.markets import default_markets
 from exchange.services.messages import Outcome, Reason, Rejected
 from exchange.services.order_counts import OrderCounts
 from exchange.services.process import Health, until_stopped
+from exchange.services.proxies import Proxies
 from exchange.services.rate_limits import API_LIMITS, LONG, SHORT, ApiLimits
 from exchange.services.settings import Settings
 from exchange.services.user_streams import UserStreams
@@ -63,7 +64,9 @@ class Backend:
 
     async def _listen(self, settings: Settings, health: Health) -> Vault:
         if self._vault is None:
-            self._current = Current(API_LIMITS[settings.rate_limits])
+            self._current = Current(
+                API_LIMITS[settings.rate_limits], Proxies.parse(settings.trusted_proxies)
+            )
             self._vault = Vault.open(settings.master_key_file)
             await self._listeners.open(
                 "SERVER_ADDR", settings.server_addr, Application(self._current)

@@ -58,7 +58,7 @@ class SocketApi:
         """One connection, from its handshake to its end. A fault of ours ends it, and is raised."""
         opened = await receive()
         assert opened["type"] == "websocket.connect", opened
-        address = address_of(scope)
+        address = address_of(scope, self._current.proxies)
         try:
             Visit(self._current, self._limits, address, _now()).enter()
             if scope["path"] not in PATHS:

@@ -300,9 +300,10 @@ async def test_every_endpoint_is_documented_with_all_its_parameters(
             expected |= {"timestamp", "recvWindow", "signature"}
         assert documented == expected, endpoint.path
         assert operation["summary"]
-        assert {"200", "400", "418", "429", "500", "503"} <= set(operation["responses"])
+        assert {"400", "418", "429", "500", "503"} <= set(operation["responses"])
+        assert ("200" in operation["responses"]) == bool(endpoint.answer)
         assert ("401" in operation["responses"]) == endpoint.needs_key
         assert operation["security"] == ([{"ApiKey": []}] if endpoint.needs_key else [])
-        headers = operation["responses"]["200"]["headers"]
+        headers = operation["responses"].get("200", {}).get("headers", {})
         assert ("X-MBX-ORDER-COUNT-10S" in headers) == endpoint.places_orders
     assert sum(len(methods) for methods in paths.values()) == len(ENDPOINTS)

@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from exchange.lab import order_bench
+from exchange.lab import fanout_bench, order_bench
 from exchange.lab.chaos import report as chaos_report
 from exchange.lab.chaos import run as chaos_run
 from exchange.lab.chaos import subject as chaos_subject
 from exchange.lab.market import simulation
 from exchange.lab.order_bench import BenchFault, Report
+from exchange.lab.stream_crowd import CrowdFault
 from exchange.services.admin import AdminFault
 from exchange.services.run_file import default_folder
 
@@ -58,6 +59,41 @@ def orders(
         print(msgspec.json.encode(report).decode())
     else:
         _print(report)
+
+
+@bench.command()
+def fanout(
+    sockets: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1, max=20_000, help="Listeners; may be repeated.  [default: 100, 1000, 5000]"
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.2, max=30, help="Length of a turn.")] = 3.0,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="Turns of each contender.")] = 3,
+    updates: Annotated[int, typer.Option(min=1, max=10, help="Messages in a tick.")] = 8,
+    deaf: Annotated[
+        int, typer.Option(min=0, max=50, help="Another contender: so many percent never read.")
+    ] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+) -> None:
+    """Trades to many sockets, beside a server that hands each message to `websockets.broadcast`.
+
+    Both get the next tick when all have heard the one before the last: the numbers are those of a
+    server that always has something to do. An age is the time from a message to its arrival.
+
+    Example: exchange bench fanout --sockets 1000 --seconds 10 --deaf 10
+    """
+    options = fanout_bench.Options(sockets or [100, 1_000, 5_000], seconds, rounds, updates, deaf)
+    with Progress(console=Console(stderr=True), disable=json) as progress:
+        try:
+            report = fanout_bench.run(options, progress)
+        except (CrowdFault, TimeoutError) as fault:
+            sys.exit(str(fault))
+    if json:
+        print(msgspec.json.encode(report).decode())
+    else:
+        _print_fanout(report)
 
 
 @app.command()
@@ -151,6 +187,28 @@ def _print(report: Report) -> None:
             f"{row.p50_ms:.2f}",
             f"{row.p99_ms:.2f}",
             f"{row.p99_9_ms:.2f}",
+        )
+    console = Console()
+    console.print(table)
+    for name, ratio in report.ratios.items():
+        console.print(f"{name}: {ratio:.2f}")
+
+
+def _print_fanout(report: fanout_bench.Report) -> None:
+    table = Table(
+        "sockets", "", "per second", "min – max", "p50 ms", "p99 ms", "µs", "closed", "MB"
+    )
+    for row in report.rows:
+        table.add_row(
+            f"{row.sockets:,}",
+            row.name,
+            f"{row.per_s:,.0f}",
+            f"{row.per_s_min:,.0f} – {row.per_s_max:,.0f}",
+            f"{row.age_p50_ms:.2f}",
+            f"{row.age_p99_ms:.2f}",
+            f"{row.cpu_us:.2f}",
+            f"{row.deaf_closed} of {row.deaf}" if row.deaf else "",
+            f"{row.memory_mb:.0f}" if row.memory_mb else "",
         )
     console = Console()
     console.print(table)

@@ -1,6 +1,6 @@
 """`python -m simulation`: thousands of seeds, or one of them again with everything that it did.
 
-Run it in tests/, or through `make simulate`. Each seed that breaks a promise is printed
+Run it in tests/, or through `make seeds`. Each seed that breaks a promise is printed
 with the command that replays it exactly.
 """
 

@@ -120,9 +120,6 @@ class _QuietBackend(Backend):
     async def _listen(self, _settings: Settings, _health: Health) -> Vault:
         return _VAULT
 
-    async def _finish(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-
 
 class BackendPart(Part):
     """`current` is what requests are answered from."""

@@ -15,7 +15,7 @@ from exchange.db_processor import writer
 from exchange.engine.request_memory import RequestMemory
 from exchange.postgres_db.connection import reporting_failures
 from exchange.postgres_db.snapshot import Position
-from exchange.redis import leadership
+from exchange.redis import leadership, scripts
 from exchange.redis.leadership import Leadership
 from exchange.redis.outcomes import OUTCOMES
 from exchange.redis.scripts import Script
@@ -57,7 +57,7 @@ def unfenced() -> Script:
     script = Script("append")
     script._source = script._source.replace(b"if top[1] ~= ARGV[2] then", b"if false then")
     script._hash = hashlib.sha1(script._source, usedforsecurity=False).hexdigest()
-    assert script._hash != leadership.APPEND._hash
+    assert script._hash != scripts.APPEND._hash
     return script
 
 

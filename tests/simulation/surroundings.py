@@ -53,7 +53,7 @@ def surrounded(loop: SimulatedLoop, driver: Driver, chance: Random) -> Iterator[
 
 
 @contextmanager
-def quiet(*, is_told: bool) -> Iterator[None]:
+def quiet(*, is_told: bool, freezes: bool = True) -> Iterator[None]:
     """No logs unless somebody wants to be told, and no collector."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(
@@ -70,7 +70,8 @@ def quiet(*, is_told: bool) -> Iterator[None]:
     was_enabled, collect, unfreeze = gc.isenabled(), gc.collect, gc.unfreeze
     gc.disable()
     # What is there already need not be walked through after each seed.
-    gc.freeze()
+    if freezes:
+        gc.freeze()
     try:
         with (
             mock.patch.object(gc, "collect", return_value=0),

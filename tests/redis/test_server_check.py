@@ -2,6 +2,7 @@
 
 import pytest
 import redis
+import redis.asyncio
 
 from exchange.redis.connection import Connection, ConnectionLost
 from exchange.redis.server_check import check
@@ -32,6 +33,22 @@ async def test_a_forgetful_redis_is_refused(redis_url: str, name: str, value: st
 async def test_a_missing_redis_is_waited_for(unused_tcp_port: int) -> None:
     with pytest.raises(ConnectionLost):
         await check(f"redis://127.0.0.1:{unused_tcp_port}")
+
+
+async def test_a_redis_that_cannot_be_left_in_time_is_asked_again(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Late(redis.asyncio.Redis):
+        """What happens when this process stands still while it closes the connection."""
+
+        async def aclose(self, close_connection_pool: bool | None = None) -> None:
+            await super().aclose(close_connection_pool)
+            raise redis.TimeoutError("Timed out closing connection after 2")
+
+    monkeypatch.setattr(redis.asyncio, "Redis", Late)
+
+    with pytest.raises(ConnectionLost):
+        await check(redis_url)
 
 
 @pytest.mark.parametrize("password", ["", ":wrong@"])

@@ -1,5 +1,7 @@
 """Whether this Redis keeps what it acknowledges; services refuse to start on one that does not."""
 
+from contextlib import aclosing
+
 import redis.asyncio
 import structlog
 from redis import exceptions
@@ -17,16 +19,18 @@ async def check(url: str) -> None:
     """Raises OperatorNeeded with what to change, and ConnectionLost while Redis is away."""
     client = redis.asyncio.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
     try:
-        version = str((await client.info("server"))["redis_version"])
-        if tuple(int(part) for part in version.split(".")[:2]) < VERSION_MIN:
-            raise OperatorNeeded(f"Redis {version} is too old: the exchange needs 6.2 or newer.")
-        await _check_configuration(client)
+        # Closing can fail as well: where this process stood still meanwhile, it comes too late.
+        async with aclosing(client):
+            version = str((await client.info("server"))["redis_version"])
+            if tuple(int(part) for part in version.split(".")[:2]) < VERSION_MIN:
+                raise OperatorNeeded(
+                    f"Redis {version} is too old: the exchange needs 6.2 or newer."
+                )
+            await _check_configuration(client)
     except (exceptions.AuthenticationError, exceptions.ResponseError) as fault:
         raise OperatorNeeded(f"Redis refuses us: {fault}. Check REDIS_URL.") from None
     except (exceptions.ConnectionError, exceptions.TimeoutError) as fault:
         raise ConnectionLost(f"Redis cannot be reached: {fault}") from None
-    finally:
-        await client.aclose()
 
 
 async def _check_configuration(client: redis.asyncio.Redis) -> None:

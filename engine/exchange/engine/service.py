@@ -106,20 +106,19 @@ async def _claim_and_lead(
     dsn = settings.database_dsn()
     last_epoch = await _check_journal(outcomes, dsn)
     claim = await leadership.claim(await epochs.next_epoch(dsn, above=last_epoch))
-    beating = asyncio.create_task(leadership.beat())
     journal = await Journal.open(settings.redis_url, name="engine")
     try:
-        await _catch_up(outcomes, replica, claim)
-        caution = await Caution.begin(dsn, replica.position, claim.command_top)
-        lead = _Lead(dsn, journal, replica, leadership, caution)
-        try:
-            await _lead(lead, claim, health, stop)
-        except ChainBroken as fault:
-            raise await _explain_hole(fault, outcomes, replica.position) from fault
-        finally:
-            caution.end()
+        with leadership.beating():
+            await _catch_up(outcomes, replica, claim)
+            caution = await Caution.begin(dsn, replica.position, claim.command_top)
+            lead = _Lead(dsn, journal, replica, leadership, caution)
+            try:
+                await _lead(lead, claim, health, stop)
+            except ChainBroken as fault:
+                raise await _explain_hole(fault, outcomes, replica.position) from fault
+            finally:
+                caution.end()
     finally:
-        beating.cancel()
         journal.close()
 
 

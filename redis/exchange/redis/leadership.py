@@ -1,24 +1,21 @@
-"""Which engine leads: a claim in Redis that every append is checked against, and a heartbeat.
+"""Which engine leads: a claim in Redis that every append is checked against.
 
-Safety is the check in `append`: an older epoch cannot write. The heartbeat only says when to try.
+Safety is the check in `append`: an older epoch cannot write. The heartbeat (heartbeat.py) only says
+when to try.
 """
 
 import asyncio
-from contextlib import suppress
 
 import msgspec
 
 from exchange.redis.connection import CommandRefused, Connection, ConnectionLost
+from exchange.redis.heartbeat import HEARTBEAT_S, LEADER, Heartbeat
 from exchange.redis.journal import COMMANDS, RUN, TOP
 from exchange.redis.outcomes import OUTCOMES
 from exchange.redis.scripts import APPEND, CLAIM, CLOSE, OPEN, Script
 from exchange.services.messages import OutcomeFrame, encode
 from exchange.services.process import OperatorNeeded, WorldFailed
 
-LEADER = "j:leader"
-"""Channel: the leading engine's heartbeat."""
-
-HEARTBEAT_S = 0.1
 SILENCE_S = 0.5
 APPEND_AGAIN_S_MAX = 2.0
 MEMORY_PAUSE_S = 0.2
@@ -99,15 +96,9 @@ class Leadership:
         word, *_ = await CLOSE.run(self._connection, [TOP, RUN], self._epoch, last)
         return bool(word == "OK")
 
-    async def beat(self) -> None:
-        """Say again and again that this engine is alive.
-
-        A lost connection is only silence here: the next append finds out what it means.
-        """
-        while True:
-            with suppress(WorldFailed):
-                await self._connection.call("PUBLISH", LEADER, self._epoch)
-            await asyncio.sleep(HEARTBEAT_S)
+    def beating(self) -> Heartbeat:
+        """Say that this engine leads, for as long as a `with` block of it runs."""
+        return Heartbeat(self._url, self._epoch)
 
     async def hand_over(self) -> bool:
         """Tell a standby to take over at once; says whether there is one."""

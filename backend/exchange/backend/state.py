@@ -12,6 +12,7 @@ from exchange.redis.listen_keys import ListenKeys
 from exchange.redis.outcomes import Outcomes
 from exchange.services.market_view import MarketViews
 from exchange.services.rate_limits import API_LIMITS, ApiLimits
+from exchange.services.settings import Acknowledgement
 from exchange.services.user_streams import UserStreams
 
 
@@ -27,6 +28,8 @@ class State(msgspec.Struct, frozen=True):
     user_streams: UserStreams
     listen_keys: ListenKeys
     database: asyncpg.Pool
+    ack: Acknowledgement
+    is_journal_checked: bool
 
 
 class Current:

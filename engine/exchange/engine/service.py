@@ -43,7 +43,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     """One life of an engine, from nothing to leading; ends by `stop` or by an exception."""
     # Its sentence stays: what an operator has to do is said until it is done.
     health.ready = False
-    await check(settings.redis_url)
+    await check(settings.redis_url, may_be_unchecked=settings.may_be_unchecked)
     dsn = settings.database_dsn()
     async with await Outcomes.open(settings.redis_url) as outcomes:
         await outcomes.cluster(await epochs.cluster_uuid(dsn))

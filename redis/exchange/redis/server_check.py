@@ -13,14 +13,17 @@ REQUIRED = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "n
 log = structlog.get_logger()
 
 
-async def check(url: str) -> None:
-    """Raises OperatorNeeded with what to change, and ConnectionLost while Redis is away."""
+async def check(url: str, *, may_be_unchecked: bool = False) -> bool:
+    """Whether its configuration could be checked, which it must unless that is allowed for.
+
+    Raises OperatorNeeded with what to change, and ConnectionLost while Redis is away.
+    """
     client = redis.asyncio.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
     try:
         version = str((await client.info("server"))["redis_version"])
         if tuple(int(part) for part in version.split(".")[:2]) < VERSION_MIN:
             raise OperatorNeeded(f"Redis {version} is too old: the exchange needs 6.2 or newer.")
-        await _check_configuration(client)
+        return await _check_configuration(client, may_be_unchecked=may_be_unchecked)
     except (exceptions.AuthenticationError, exceptions.ResponseError) as fault:
         raise OperatorNeeded(f"Redis refuses us: {fault}. Check REDIS_URL.") from None
     except (exceptions.ConnectionError, exceptions.TimeoutError) as fault:
@@ -29,14 +32,18 @@ async def check(url: str) -> None:
         await client.aclose()
 
 
-async def _check_configuration(client: redis.asyncio.Redis) -> None:
+async def _check_configuration(client: redis.asyncio.Redis, *, may_be_unchecked: bool) -> bool:
     try:
         found = {name: (await client.config_get(name)).get(name, "") for name in REQUIRED}
         limit = (await client.config_get("maxmemory")).get("maxmemory")
     except exceptions.ResponseError as fault:
+        if may_be_unchecked:
+            log.warning("the configuration of Redis is not checked", cause=str(fault))
+            return False
         raise OperatorNeeded(
             f"The configuration of Redis cannot be read ({fault}), so nothing proves that it keeps"
-            " what it acknowledges. Allow CONFIG GET."
+            " what it acknowledges. Allow CONFIG GET, or acknowledge only what Postgres has, too:"
+            " ACK=postgres and JOURNAL_UNCHECKED=1."
         ) from None
     wrong = [f"{name} {wanted}" for name, wanted in REQUIRED.items() if found[name] != wanted]
     if wrong:
@@ -46,3 +53,4 @@ async def _check_configuration(client: redis.asyncio.Redis) -> None:
         )
     if limit == "0":
         log.warning("Redis has no maxmemory: set it to half of the memory it may use")
+    return True

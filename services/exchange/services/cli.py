@@ -60,6 +60,11 @@ class Switch(StrEnum):
     off = "off"
 
 
+class Ack(StrEnum):
+    redis = "redis"
+    postgres = "postgres"
+
+
 class Part(StrEnum):
     backend = "backend"
     engine = "engine"
@@ -116,6 +121,10 @@ def up(
     postgres: Annotated[
         str | None, typer.Option(metavar="URL", help="Use this Postgres database.")
     ] = None,
+    ack: Annotated[
+        Ack | None,
+        typer.Option(help="Answer when an order is in Redis (default), or in Postgres, too."),
+    ] = None,
 ) -> None:
     """Run a whole exchange on this machine until Ctrl-C; start it again and nothing is gone.
 
@@ -130,6 +139,7 @@ def up(
         ws_port=ws_port,
         redis_url=redis,
         postgres_url=postgres,
+        ack=None if ack is None else ack.value,
     )
     try:
         launcher.up(options)
@@ -431,6 +441,9 @@ def _print_status(answer: dict[str, Any]) -> None:
         since = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(alarm["time"] // 1_000_000))
         print(f"ALARM {alarm['name']}, {since}: {alarm['sentence']}")
     print(f"gate       {answer['gate']}")
+    print(f"ack        {answer['ack']}")
+    if answer["journalChecked"] is False:
+        print("journal    NOT CHECKED: Redis does not show its configuration")
     print(f"epoch      {answer['epoch']}")
     print(f"journal    {positions['journal']}")
     print(f"engine     {positions['engine']} ({lag['engine']} behind)")

@@ -12,7 +12,7 @@ from servers import KillableServer
 from exchange.redis.connection import ConnectionLost
 from exchange.redis.heartbeat import Heartbeat
 from exchange.redis.journal import Closed, Journal, NotIngested
-from exchange.redis.leadership import SILENCE_S, Fenced, Leadership, vacant
+from exchange.redis.leadership import SILENCE_S, Fenced, Leadership, Vigil
 from exchange.redis.outcomes import Outcomes
 from exchange.services.process import OperatorNeeded
 
@@ -135,6 +135,31 @@ async def test_a_leader_without_work_learns_that_its_claim_is_gone(
     await leadership._connection.call("FLUSHALL")
     with pytest.raises(Fenced, match="epoch 0"):
         await leadership.confirm()
+
+
+async def vacant(url: str) -> None:
+    vigil = await Vigil.open(url)
+    try:
+        await vigil.vacant()
+    finally:
+        vigil.close()
+
+
+async def test_a_leader_that_spoke_while_nobody_looked_leads(
+    leadership: Leadership, redis_url: str
+) -> None:
+    vigil = await Vigil.open(redis_url)
+    with leadership.beating():
+        until = time.monotonic() + 2 * SILENCE_S
+        while time.monotonic() < until:
+            pass  # As an engine that loads its state; what was said waits in the connection.
+        waiting = asyncio.create_task(vigil.vacant())
+        await asyncio.sleep(SILENCE_S / 2)
+        assert not waiting.done()
+
+    async with asyncio.timeout(5):
+        await waiting
+    vigil.close()
 
 
 async def test_leadership_is_vacant_only_after_silence(

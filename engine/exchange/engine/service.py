@@ -18,7 +18,7 @@ from exchange.engine.caution import Caution
 from exchange.engine.replica import Replica, check_claim, load
 from exchange.postgres_db import epochs
 from exchange.redis.journal import ChainBroken, CommandFrame, Journal, JournalGap, JournalLost
-from exchange.redis.leadership import Claim, Leadership, vacant
+from exchange.redis.leadership import Claim, Leadership, Vigil
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
 from exchange.services.messages import JUMP
@@ -47,11 +47,16 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     dsn = settings.database_dsn()
     async with await Outcomes.open(settings.redis_url) as outcomes:
         await outcomes.cluster(await epochs.cluster_uuid(dsn))
-        replica = await load(dsn, outcomes, now_us())
-        # What was loaded stays: the collector need not walk through it again and again.
-        gc.collect()
-        gc.freeze()
-        await _stand_by(settings, outcomes, replica, health, stop)
+        # Whoever leads is listened for while the state is loaded: silence is silence.
+        vigil = await Vigil.open(settings.redis_url)
+        try:
+            replica = await load(dsn, outcomes, now_us())
+            # What was loaded stays: the collector need not walk through it again and again.
+            gc.collect()
+            gc.freeze()
+            await _stand_by(settings, outcomes, replica, vigil, health, stop)
+        finally:
+            vigil.close()
         if stop.is_set():
             return
         leadership = await Leadership.open(settings.redis_url)
@@ -68,7 +73,12 @@ def now_us() -> int:
 
 
 async def _stand_by(
-    settings: Settings, outcomes: Outcomes, replica: Replica, health: Health, stop: asyncio.Event
+    settings: Settings,
+    outcomes: Outcomes,
+    replica: Replica,
+    vigil: Vigil,
+    health: Health,
+    stop: asyncio.Event,
 ) -> None:
     """Follow the leader until there is none."""
 
@@ -82,7 +92,7 @@ async def _stand_by(
         except ChainBroken as fault:
             raise await _explain_gap(fault, settings.database_dsn(), replica) from fault
 
-    await until_stopped(stop, follow(), vacant(settings.redis_url))
+    await until_stopped(stop, follow(), vigil.vacant())
 
 
 class _Lead(NamedTuple):

@@ -9,18 +9,13 @@ import time
 from contextlib import suppress
 from types import TracebackType
 
-import redis
-from redis import exceptions
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
-from exchange.services.process import LOOP_SILENT_S
+from exchange.redis.connection import Connection
+from exchange.services.process import LOOP_SILENT_S, WorldFailed
 
 LEADER = "j:leader"
 """Channel: the epoch of the engine that leads, again and again; or that it hands over."""
 
 HEARTBEAT_S = 0.1
-CALL_S_MAX = 0.5
 TURN_S = 0.5
 
 
@@ -39,7 +34,9 @@ class Heartbeat:
 
     def __enter__(self) -> "Heartbeat":
         self._turn()
-        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+        # Its loop is its own, and turns whatever the engine's does.
+        work = threading.Thread(target=lambda: asyncio.run(self._beat()), daemon=True)
+        work.start()
         return self
 
     def __exit__(
@@ -58,20 +55,18 @@ class Heartbeat:
         self._turned = time.monotonic()
         self._turning = asyncio.get_running_loop().call_later(TURN_S, self._turn)
 
-    def _beat(self) -> None:
-        with redis.Redis.from_url(
-            self._url,
-            client_name="heartbeat",
-            socket_timeout=CALL_S_MAX,
-            socket_connect_timeout=CALL_S_MAX,
-            retry=Retry(NoBackoff(), 0),
-        ) as client:
+    async def _beat(self) -> None:
+        while not self._over.is_set():
+            # A lost connection is only silence here: the next append finds out what it means.
+            with suppress(WorldFailed):
+                await self._beat_on(await Connection.open(self._url, name="heartbeat"))
+            await asyncio.sleep(HEARTBEAT_S)
+
+    async def _beat_on(self, connection: Connection) -> None:
+        try:
             while not self._over.is_set():
                 if time.monotonic() - self._turned < self._loop_silent_s:
-                    self._say(client)
-                self._over.wait(HEARTBEAT_S)
-
-    def _say(self, client: redis.Redis) -> None:
-        # A lost connection is only silence here: the next append finds out what it means.
-        with suppress(exceptions.RedisError):
-            client.publish(LEADER, self._epoch)
+                    await connection.call("PUBLISH", LEADER, self._epoch)
+                await asyncio.sleep(HEARTBEAT_S)
+        finally:
+            connection.close()

@@ -32,6 +32,8 @@ from exchange.services.messages import Opened, Outcome, encode
 
 APPENDS_MAX = 2
 WAITING_MAX = 20_000
+ORDERS_WAITING_MAX = 2_000
+"""With so many commands under way new orders are refused: an answer that comes late helps nobody."""
 ANSWER_S_MAX = 10.0
 MEMORY_POLL_S = 1.0
 MEMORY_SHARE_FOR_ORDERS = 0.70
@@ -179,7 +181,7 @@ class Gateway:
             raise NotExecuted(Closed.BUSY)
         if self._memory_share > limit:
             raise NotExecuted(Closed.MEMORY)
-        if len(self._by_uid) >= WAITING_MAX:
+        if len(self._by_uid) >= (ORDERS_WAITING_MAX if adds_exposure else WAITING_MAX):
             raise NotExecuted(Closed.BUSY)
 
     def _send(self) -> None:

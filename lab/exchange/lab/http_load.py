@@ -46,7 +46,7 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         head, separator, body = self._received.partition(b"\r\n\r\n")
-        if not separator or len(body) < _content_length(head):
+        if not separator or len(body) < content_length(head):
             return
         self._received = b""
         now = time.perf_counter()
@@ -90,9 +90,20 @@ async def load(
     )
 
 
-def _content_length(head: bytes) -> int:
+def content_length(head: bytes) -> int:
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
             return int(value)
     return 0
+
+
+async def get(host: str, port: int, request: bytes) -> bytes:
+    """The body of the answer to one request."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        return await reader.readexactly(content_length(head))
+    finally:
+        writer.close()

@@ -359,7 +359,7 @@ def bench(
         list[str], typer.Argument(metavar="NAME [OPTIONS]", help="Which one, and its own options.")
     ],
 ) -> None:
-    """Measure: `orders` through a whole exchange, or the `engine` alone; all needed is started.
+    """Measure: `orders`, `overload` or `recovery` of a whole exchange, or the `engine` alone.
 
     Example: exchange bench engine --size 1000 --size 100000
     """

@@ -12,7 +12,7 @@ from typing import cast
 import msgspec
 from msgspec import Struct
 
-from exchange.lab.http_load import content_length
+from exchange.lab.http_load import is_whole
 
 TICK_S = 0.01
 OPENED_AT_ONCE = 100
@@ -67,9 +67,9 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        head, separator, body = self._received.partition(b"\r\n\r\n")
-        if not separator or len(body) < content_length(head):
+        if not is_whole(self._received):
             return
+        _, _, body = self._received.partition(b"\r\n\r\n")
         self._received = b""
         self._note(msgspec.json.decode(body, type=_Answer))
         self._idle.append(self)

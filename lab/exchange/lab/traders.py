@@ -18,44 +18,26 @@ class Trader(Struct, frozen=True):
     secret: str
 
 
-def order_requests(traders: list[Trader], seed: int) -> Callable[[], bytes]:
-    """Signed limit orders around one price, about half of which trade when they arrive."""
-    chance = random.Random(seed)
-    numbers = itertools.count(1)
-    # A keyed hash is copied for each request: preparing the key costs more than signing.
-    prepared = [
-        (trader.api_key.encode(), hmac.new(trader.secret.encode(), digestmod="sha256"))
-        for trader in traders
-    ]
-
-    def next_request() -> bytes:
-        api_key, keyed = chance.choice(prepared)
-        side = "BUY" if chance.random() < 0.5 else "SELL"
-        price = 10_000 + chance.randrange(-20, 21)
-        body = (
-            f"symbol={SYMBOL}&side={side}&type=LIMIT&timeInForce=GTC&quantity=0.1"
-            f"&price={price // 100}.{price % 100:02}&newClientOrderId=b{seed}-{next(numbers)}"
-            f"&recvWindow=60000&timestamp={time.time_ns() // 1_000_000}"
-        ).encode()
-        signer = keyed.copy()
-        signer.update(body)
-        body += b"&signature=" + signer.hexdigest().encode()
-        return (
-            b"POST /api/v3/order HTTP/1.1\r\nHost: exchange\r\n"
-            b"Content-Type: application/x-www-form-urlencoded\r\nX-MBX-APIKEY: %b\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (api_key, len(body), body)
-        )
-
-    return next_request
-
-
 class Signer:
-    """Signs and writes requests of one trader."""
+    """Makes an account's requests; an order needs a client order id, or it would be a repetition."""
 
     def __init__(self, trader: Trader) -> None:
         self.api_key = trader.api_key
         # A keyed hash is copied for each request: preparing the key costs more than signing.
         self._keyed = hmac.new(trader.secret.encode(), digestmod="sha256")
+
+    def order(self, terms: str) -> bytes:
+        """The whole request for an order with these parameters."""
+        timestamp = time.time_ns() // 1_000_000
+        body = f"symbol={SYMBOL}&{terms}&recvWindow=60000&timestamp={timestamp}".encode()
+        signer = self._keyed.copy()
+        signer.update(body)
+        body += b"&signature=" + signer.hexdigest().encode()
+        return (
+            b"POST /api/v3/order HTTP/1.1\r\nHost: exchange\r\n"
+            b"Content-Type: application/x-www-form-urlencoded\r\nX-MBX-APIKEY: %b\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (self.api_key.encode(), len(body), body)
+        )
 
     def request(self, method: str, path: str, parameters: str) -> bytes:
         """A whole request with everything in the query."""
@@ -71,6 +53,24 @@ class Signer:
         signer = self._keyed.copy()
         signer.update(query.encode())
         return f"/api/v3/{path}?{query}&signature={signer.hexdigest()}"
+
+
+def order_requests(traders: list[Trader], seed: int) -> Callable[[], bytes]:
+    """Signed limit orders around one price, about half of which trade when they arrive."""
+    chance = random.Random(seed)
+    numbers = itertools.count(1)
+    signers = [Signer(trader) for trader in traders]
+
+    def next_request() -> bytes:
+        signer = chance.choice(signers)
+        side = "BUY" if chance.random() < 0.5 else "SELL"
+        price = 10_000 + chance.randrange(-20, 21)
+        return signer.order(
+            f"side={side}&type=LIMIT&timeInForce=GTC&quantity=0.1"
+            f"&price={price // 100}.{price % 100:02}&newClientOrderId=b{seed}-{next(numbers)}"
+        )
+
+    return next_request
 
 
 def plain_requests() -> Callable[[], bytes]:

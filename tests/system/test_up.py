@@ -57,16 +57,6 @@ async def test_run_json_says_where_everything_is(exchange_up: RunningExchange) -
     await connection.close()
 
 
-def test_services_are_not_compiled_anew_at_each_start(exchange_up: RunningExchange) -> None:
-    backend = exchange_up.pids()["backend"]
-    variables = Path(f"/proc/{backend}/environ").read_bytes().split(b"\0")
-    names = {variable.partition(b"=")[0] for variable in variables}
-
-    assert b"PYTHONDONTWRITEBYTECODE" not in names
-    if "PYTHONDONTWRITEBYTECODE" in os.environ:
-        assert list((exchange_up.data / "bytecode").rglob("gateway*.pyc"))
-
-
 def test_secrets_are_for_their_owner_only(exchange_up: RunningExchange) -> None:
     for name in ("master.key", "admin.token", "run.json", "pids.json"):
         assert stat.S_IMODE((exchange_up.data / name).stat().st_mode) == 0o600

@@ -351,9 +351,6 @@ Ctrl-C stops it; what it holds stays.
             "DATABASE_URL": self._database_url,
             "REDIS_URL": self._redis_url,
         }
-        if environment.pop("PYTHONDONTWRITEBYTECODE", ""):
-            # Compiling all anew takes most of a start, and whoever dies is to be back soon.
-            environment["PYTHONPYCACHEPREFIX"] = str(self._folder / "bytecode")
         if self._options.ack is not None:
             environment["ACK"] = self._options.ack
         if name in SERVICES:

@@ -30,6 +30,29 @@ async def test_a_forgetful_redis_is_refused(redis_url: str, name: str, value: st
         server.close()
 
 
+async def test_a_redis_that_hides_its_configuration_is_refused_unless_that_is_allowed(
+    redis_url: str,
+) -> None:
+    server = redis.Redis.from_url(redis_url)
+    server.acl_setuser(
+        "shut",
+        enabled=True,
+        passwords=["+word"],
+        keys=["*"],
+        categories=["+@all"],
+        commands=["-config"],
+    )
+    shut = redis_url.replace("redis://", "redis://shut:word@")
+    try:
+        with pytest.raises(OperatorNeeded, match="ACK=postgres"):
+            await check(shut)
+        assert not await check(shut, may_be_unchecked=True)
+        assert await check(redis_url, may_be_unchecked=True)
+    finally:
+        server.acl_deluser("shut")
+        server.close()
+
+
 async def test_a_missing_redis_is_waited_for(unused_tcp_port: int) -> None:
     with pytest.raises(ConnectionLost):
         await check(f"redis://127.0.0.1:{unused_tcp_port}")

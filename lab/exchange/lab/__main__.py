@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from exchange.lab import fanout_bench, order_bench
+from exchange.lab import fanout_bench, order_bench, overload_bench, recovery_bench
 from exchange.lab.chaos import report as chaos_report
 from exchange.lab.chaos import run as chaos_run
 from exchange.lab.chaos import subject as chaos_subject
@@ -60,6 +60,58 @@ def orders(
         print(msgspec.json.encode(report).decode())
     else:
         _print(report)
+
+
+@bench.command()
+def overload(
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="Length of the overload.")] = 60.0,
+    times: Annotated[
+        float, typer.Option(min=1, max=100, help="How many times what it can take is offered.")
+    ] = 10.0,
+    connections: Annotated[
+        int, typer.Option(min=1, max=10_000, help="At most so many requests wait at a time.")
+    ] = 4_000,
+    seed: Annotated[int, typer.Option(help="Of the random orders.")] = 1,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+) -> None:
+    """Measure what it can take, offer ten times that, and see what becomes of it.
+
+    The exit code is 1 if an acknowledged order was lost, a cancel shed, or a process ended.
+
+    Example: exchange bench overload --seconds 60
+    """
+    options = overload_bench.Options(seconds, times, connections, seed)
+    try:
+        report = overload_bench.run(options, lambda text: print(text, file=sys.stderr, flush=True))
+    except TimeoutError as fault:
+        sys.exit(str(fault))
+    text = msgspec.json.encode(report)
+    print(text.decode() if json else msgspec.json.format(text, indent=2).decode())
+    sys.exit(1 if report.violations else 0)
+
+
+@bench.command()
+def recovery(
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Kills of each process.")] = 10,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+) -> None:
+    """How long after kill -9 of each process what it is for is done again.
+
+    Example: exchange bench recovery --rounds 10
+    """
+    try:
+        rows = recovery_bench.run(rounds, lambda text: print(text, file=sys.stderr, flush=True))
+    except (recovery_bench.NotRecovered, chaos_subject.SubjectFault) as fault:
+        sys.exit(str(fault))
+    if json:
+        print(msgspec.json.encode(rows).decode())
+        return
+    table = Table("killed", "until", "times", "median s", "max s")
+    for row in rows:
+        table.add_row(
+            row.killed, row.what, str(row.times), f"{row.median_s:.2f}", f"{row.max_s:.2f}"
+        )
+    Console().print(table)
 
 
 @bench.command()

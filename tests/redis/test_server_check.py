@@ -58,22 +58,6 @@ async def test_a_missing_redis_is_waited_for(unused_tcp_port: int) -> None:
         await check(f"redis://127.0.0.1:{unused_tcp_port}")
 
 
-async def test_a_redis_that_cannot_be_left_in_time_is_asked_again(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Late(redis.asyncio.Redis):
-        """What happens when this process stands still while it closes the connection."""
-
-        async def aclose(self, close_connection_pool: bool | None = None) -> None:
-            await super().aclose(close_connection_pool)
-            raise redis.TimeoutError("Timed out closing connection after 2")
-
-    monkeypatch.setattr(redis.asyncio, "Redis", Late)
-
-    with pytest.raises(ConnectionLost):
-        await check(redis_url)
-
-
 @pytest.mark.parametrize("password", ["", ":wrong@"])
 async def test_a_missing_or_wrong_password_needs_an_operator(redis_url: str, password: str) -> None:
     server = redis.Redis.from_url(redis_url)

@@ -12,7 +12,7 @@ from backend.api_client import Trader
 from backend.conftest import RunningBackend
 
 SYMBOL = "SOLUSDC"
-TRADERS, ROUNDS = 8, 125
+TRADERS, ROUNDS = 40, 25
 QUANTITY = {"symbol": SYMBOL, "side": "BUY", "quantity": "0.1"}
 
 
@@ -76,7 +76,7 @@ async def _bought(
     assert [trade["id"] for trade in trades] == [fill["tradeId"] for fill in placed["fills"]]
     assert orders[0]["orderId"] == placed["orderId"]
     assert one["status"] == "FILLED"
-    market = await _public(trader, reading, "trades", symbol=SYMBOL, limit=100)
+    market = await _public(trader, reading, "trades", symbol=SYMBOL, limit=1_000)
     assert placed["fills"][-1]["tradeId"] in [trade["id"] for trade in market]
 
 

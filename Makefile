@@ -14,7 +14,8 @@ EXCHANGE ?= $(CURDIR)/.venv/bin/exchange
 NEEDS := .venv/installed
 endif
 
-.PHONY: targets install run test check lint types imports format bench chaos clients bots images pins clean
+.PHONY: targets install run test check lint types imports format bench chaos clients bots images tags
+.PHONY: compose-test pins clean
 
 targets:
 	@echo "make install   what the other targets need"
@@ -27,6 +28,8 @@ targets:
 	@echo "make clients   real, unmodified clients against a running exchange"
 	@echo "make bots      freqtrade and nautilus_trader, and other clients in environments of their own"
 	@echo "make images    container images, tagged as the manifests name them"
+	@echo "make tags TAG=COMMIT  the manifests name the images of another commit"
+	@echo "make compose-test  the containers of those images, traded on and killed, in a stack of their own"
 	@echo "make pins      the hashed pins, from pyproject.toml"
 	@echo "make clean     environments and caches go"
 
@@ -43,7 +46,7 @@ run: $(NEEDS)
 	$(RUN) exchange up
 
 test: $(NEEDS)
-	$(RUN) pytest
+	$(RUN) pytest -n 3
 
 check: lint types imports
 
@@ -93,16 +96,32 @@ bots: .clients/installed .bots/freqtrade/installed .bots/nautilus/installed .bot
 	touch $@
 
 # A service's tag is the one in its manifest. The manifests of the two servers name the upstream
-# images; ours, with the configuration baked in, gets the commit that the services have.
-images: $(SERVICES:%=image-%) image-postgres-db image-redis
+# images; ours, with the configuration baked in, gets the commit that the services have, and so does
+# `exchange up` in one container.
+images: $(SERVICES:%=image-%) image-postgres-db image-redis image-exchange
 
+COMMIT = $(shell sed -n 's/^ *image: *[^:]*://p' backend/deployment.yml | head -n 1)
 image-postgres-db: TAG = exchange-postgres:$(COMMIT)
 image-redis: TAG = exchange-redis:$(COMMIT)
+image-exchange: TAG = exchange:$(COMMIT)
+image-exchange: DOCKERFILE = Dockerfile
 image-%: TAG = $(shell sed -n 's/^ *image: *//p' $*/deployment.yml | head -n 1)
-image-%: COMMIT = $(shell sed -n 's/^ *image: *[^:]*://p' backend/deployment.yml | head -n 1)
+image-%: DOCKERFILE = $*/Dockerfile
 image-%:
-	docker buildx build --load $(IMAGE_FLAGS) --file $*/Dockerfile --tag $(TAG) \
-		--build-arg REVISION=$(shell git rev-parse HEAD) .
+	docker buildx build --load $(IMAGE_FLAGS) --file $(DOCKERFILE) --tag $(TAG) \
+		--build-arg REVISION=$(shell git rev-parse HEAD) \
+		--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) .
+
+# What CI does before it builds: the manifests, compose and their tests name another commit.
+TAGGED := $(SERVICES:%=%/deployment.yml) docker-compose.yml tests/manifests.py
+tags:
+	@echo "$(TAG)" | grep -Eq '^[0-9a-f]{40}$$' || { echo "TAG must be a commit, 40 digits" >&2; exit 1; }
+	sed -i -E 's/^(.*(image: exchange-[a-z-]+:|EXCHANGE_TAG:-))[0-9a-f]{40}/\1$(TAG)/; s/^RELEASE = .*/RELEASE = "$(TAG)"/' \
+		$(TAGGED)
+
+# With a Docker engine: a stack of its own comes up, is traded on, killed one by one, and verified.
+compose-test: $(NEEDS)
+	EXCHANGE_TEST_COMPOSE=1 $(RUN) pytest tests/deployment/test_compose.py
 
 # Versions and hashes without an index, so that they are good with any mirror. The images leave out
 # what only `exchange up` needs: a Postgres and a Redis of its own, and what those two bring along.

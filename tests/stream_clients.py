@@ -68,7 +68,7 @@ async def running(
 
 
 async def receive(client: ClientConnection) -> Any:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         return json.loads(await client.recv())
 
 
@@ -85,7 +85,7 @@ async def silence(client: ClientConnection) -> None:
 
 async def close_of(client: ClientConnection) -> tuple[int, str]:
     """The close code and reason, whatever is still to be read before."""
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(60):
         with contextlib.suppress(ConnectionClosed):
             while True:
                 await client.recv()
@@ -99,7 +99,7 @@ async def handshake(
     """A client that does nothing by itself."""
     reader, writer = await asyncio.open_connection("127.0.0.1", exchange.server.port)
     writer.write(upgrade(path))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
     return reader, writer
 
@@ -148,6 +148,6 @@ def texts_of(data: bytes) -> list[bytes]:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)

@@ -22,7 +22,7 @@ from servers import ask_redis, execute_sql, with_database
 
 from exchange.services.embedded import free_port
 
-READY_S_MAX = 30.0
+READY_S_MAX = 120.0
 _numbers = itertools.count(1)
 
 

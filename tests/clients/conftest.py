@@ -22,7 +22,7 @@ import pytest
 
 BOTS = Path(os.environ.get("BOTS", Path(__file__).parents[2] / ".bots"))
 """Where `make bots` has made an environment for each bot."""
-READY_S_MAX = 60.0
+READY_S_MAX = 120.0
 SYMBOL = "SOL/USDC"
 _numbers = itertools.count(1)
 

@@ -14,6 +14,7 @@ from exchange.backend.directory import Directory
 from exchange.backend.errors import ApiError
 from exchange.backend.gateway import Gateway, NotExecuted, OutcomeUnknown
 from exchange.backend.listeners import Listeners
+from exchange.backend.measurements import measure
 from exchange.backend.order_limits import OrderLimits
 from exchange.backend.state import Current, State
 from exchange.backend.vault import Vault
@@ -138,6 +139,7 @@ class Backend:
             state.gateway.run(position),
             state.barrier.listen(),
             state.barrier.poll(),
+            measure(state),
         ]
         if settings.create_default_markets:
             work.append(_create_default_markets(state))

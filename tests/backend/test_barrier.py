@@ -68,7 +68,7 @@ async def test_market_data_waits_for_the_views(barrier: Barrier, redis_url: str)
 
     barrier.views.advance(7)
 
-    await asyncio.wait_for(reading, 1)
+    await asyncio.wait_for(reading, 60)
 
 
 async def test_a_view_that_stays_behind_is_unavailable(
@@ -118,7 +118,7 @@ async def test_account_data_waits_for_postgres_even_without_an_announcement(
 
     execute_sql(database_url, "UPDATE position SET number = 7")
 
-    assert await asyncio.wait_for(reading, 1) == 7
+    assert await asyncio.wait_for(reading, 60) == 7
     polling.cancel()
 
 
@@ -130,7 +130,7 @@ async def test_an_announcement_is_heard(
 
     await outcomes.publish_position(9)
 
-    await asyncio.wait_for(barrier.database.reach(9), 2)
+    await asyncio.wait_for(barrier.database.reach(9), 60)
     listening.cancel()
 
 

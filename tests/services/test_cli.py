@@ -22,7 +22,7 @@ COMMANDS = [
     "key create", "key revoke", "deposit", "withdraw", "market add", "market rules", "market halt",
     "market break", "market resume", "market cancel-only", "rules", "asset add", "status", "run",
     "db upgrade", "bench", "replay", "verify", "recover", "alarm clear", "backup", "restore",
-    "chaos", "client-config",
+    "chaos", "client-config", "simulate", "secrets kubernetes", "secrets compose",
 ]  # fmt: skip
 
 
@@ -33,7 +33,7 @@ def exchange(*arguments: str, **environment: str) -> subprocess.CompletedProcess
         env={**inherited, "COLUMNS": "100", **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
 

@@ -16,8 +16,11 @@ from exchange.lab import fanout_bench, order_bench
 from exchange.lab.chaos import report as chaos_report
 from exchange.lab.chaos import run as chaos_run
 from exchange.lab.chaos import subject as chaos_subject
+from exchange.lab.market import simulation
 from exchange.lab.order_bench import BenchFault, Report
 from exchange.lab.stream_crowd import CrowdFault
+from exchange.services.admin import AdminFault
+from exchange.services.run_file import default_folder
 
 app = typer.Typer(name="exchange", no_args_is_help=True, pretty_exceptions_enable=False)
 bench = typer.Typer(
@@ -127,17 +130,47 @@ def chaos(
     sys.exit(1 if report.violations else 0)
 
 
-def _chaos(options: chaos_run.Options) -> chaos_report.Report:
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+@app.command()
+def simulate(
+    symbols: Annotated[
+        list[str] | None, typer.Argument(help="The markets. Default: all that trade.")
+    ] = None,
+    intensity: Annotated[
+        float, typer.Option(min=0.01, max=10, help="1: as busy as the real market it is like.")
+    ] = 1.0,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Stop after this long. Default: at Ctrl-C.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the wishes; not of how they meet.")] = 1,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The folder of the `exchange up` to trade on."),
+    ] = None,
+) -> None:
+    """Let a market live: makers and takers trade over the public API, as in a real one.
 
+    Example: exchange simulate BTCUSDT --intensity 0.5
+    """
+    options = simulation.Options(tuple(symbols or ()), intensity, seed, minutes)
+    try:
+        with chaos_subject.exchange(data or default_folder()) as subject:
+            uvloop.run(simulation.Simulation(subject.run, options, _say).run())
+    except (chaos_subject.SubjectFault, simulation.SimulationFault, AdminFault) as fault:
+        sys.exit(str(fault))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _chaos(options: chaos_run.Options) -> chaos_report.Report:
     # Before and after the run, too.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
-        say("starting an exchange …" if options.data is None else "joining the exchange …")
+        _say("starting an exchange …" if options.data is None else "joining the exchange …")
         with chaos_subject.exchange(options.data) as subject:
-            return uvloop.run(chaos_run.Chaos(options, subject, say).run())
+            return uvloop.run(chaos_run.Chaos(options, subject, _say).run())
     except KeyboardInterrupt:
         sys.exit(130)
     except chaos_subject.SubjectFault as fault:

@@ -28,6 +28,12 @@ RESTARTS = prometheus_client.Counter(
     "exchange_restarts_total", "Times that this process dropped its state and started again."
 )
 
+READY = prometheus_client.Gauge("exchange_ready", "1 while this process says that it is ready.")
+RECOVERY_SECONDS = prometheus_client.Gauge(
+    "exchange_recovery_seconds",
+    "From the start of this process, or from what made it start again, until it was ready.",
+)
+
 LOOP_SILENT_S = 10.0
 RETRY_S_MIN, RETRY_S_MAX = 0.05, 1.0
 
@@ -47,6 +53,8 @@ class Health:
         self.ready = False
         self.sentence = "starting"
         self.beat_time = time.monotonic()
+        # When it began to recover; None once it has.
+        self._since: float | None = self.beat_time
 
     @property
     def live(self) -> bool:
@@ -54,6 +62,14 @@ class Health:
 
     def set(self, ready: bool, sentence: str) -> None:
         self.ready, self.sentence = ready, sentence
+        if ready and self._since is not None:
+            RECOVERY_SECONDS.set(time.monotonic() - self._since)
+            self._since = None
+
+    def note_failure(self) -> None:
+        """What it was has ended: from here on it recovers."""
+        if self._since is None:
+            self._since = time.monotonic()
 
 
 Service = Callable[[Settings, Health, asyncio.Event], Awaitable[None]]
@@ -67,6 +83,7 @@ def run(name: str, service: Service) -> None:
         configure_logs(name, settings)
         _allow_files()
         health = Health()
+        READY.set_function(lambda: float(health.ready))
         _serve_probes(settings, health)
         uvloop.run(_run(service, settings, health))
     except InvalidSettings as fault:
@@ -104,6 +121,7 @@ async def _run(service: Service, settings: Settings, health: Health) -> None:
                 raise AssertionError("a service returned without being told to stop")
             break
         RESTARTS.inc()
+        health.note_failure()
         gc.unfreeze()
         pause = RETRY_S_MIN if time.monotonic() - began > 5 else min(pause * 2, RETRY_S_MAX)
         await wait(stop, pause)
@@ -142,6 +160,8 @@ def configure_logs(name: str, settings: Settings) -> None:
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
     )
     shared: list[structlog.typing.Processor] = [
+        # Whatever is said while a request is served carries its id.
+        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         lambda _logger, _method, event: {**event, "service": name},

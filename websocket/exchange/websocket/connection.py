@@ -182,6 +182,11 @@ class Socket(asyncio.Protocol):
         host, port, *_ = self._transport.get_extra_info("peername") or ("", 0)
         return host, port
 
+    def _address(self, request: Request) -> str:
+        """Who asks, as far as proxies in front of us can be believed."""
+        headers = ((name.encode(), value.encode()) for name, value in request.headers.raw_items())
+        return self._server.proxies.client(self._peer()[0], headers)
+
     # --- Reading ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -251,7 +256,7 @@ class Socket(asyncio.Protocol):
             self._reject(503, "The streams are starting; try again in a second.", wait_s=1)
         elif len(opening.names) > STREAMS_MAX:
             self._reject(400, f"A socket can have {STREAMS_MAX} streams.")
-        elif wait_s := self._server.count_connect(self._peer()[0]):
+        elif wait_s := self._server.count_connect(self._address(request)):
             self._reject(429, "Too many connections from this address.", wait_s=wait_s)
         else:
             self._protocol.send_response(self._protocol.accept(request))

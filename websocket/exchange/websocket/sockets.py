@@ -18,6 +18,7 @@ from websockets.frames import CloseCode
 from exchange.services.candles import Candle
 from exchange.services.market_view import MarketViews
 from exchange.services.messages import OutcomeFrame
+from exchange.services.proxies import Proxies
 from exchange.services.settings import Address
 from exchange.websocket.connection import MESSAGES, Socket
 from exchange.websocket.events import Event, Form, Message
@@ -51,10 +52,12 @@ class StreamServer:
         limits: Limits = LIMITS["relaxed"],
         *,
         compresses: bool = False,
+        proxies: Proxies | None = None,
         read_clock: Callable[[], int] = now_us,
     ) -> None:
         self.limits = limits
         self.compresses = compresses
+        self.proxies = proxies or Proxies()
         self.port = 0
         self._read_clock = read_clock
         self._feeds = Feeds(MarketViews(0), read_clock())

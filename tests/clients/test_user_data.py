@@ -8,34 +8,10 @@ import ccxt.pro
 import pytest
 from binance import AsyncClient, BinanceSocketManager
 from binance.base_client import BaseClient
-from conftest import Account, Exchange
+from conftest import Account, Exchange, ccxt_pro
 
 MARKET, SYMBOL = "SOL/USDC", "SOLUSDC"
 WAIT_S = 60
-
-
-def ccxt_pro(exchange: Exchange, account: Account) -> ccxt.pro.binance:
-    api = exchange.rest.replace("http", "ws", 1) + "/ws-api/v3"
-    return ccxt.pro.binance(
-        {
-            "apiKey": account.api_key,
-            "secret": account.secret,
-            "urls": {
-                "api": {
-                    "public": f"{exchange.rest}/api/v3",
-                    "private": f"{exchange.rest}/api/v3",
-                    "v1": f"{exchange.rest}/api/v1",
-                    "sapi": f"{exchange.rest}/sapi/v1",
-                    "ws": {"spot": f"{exchange.ws}/ws", "ws-api": {"spot": api}},
-                }
-            },
-            "options": {
-                "fetchMarkets": {"types": ["spot"]},
-                "fetchMargins": False,
-                "fetchCurrencies": False,
-            },
-        }
-    )
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +13,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from exchange.lab import demo as lab_demo
 from exchange.lab import order_bench
 from exchange.lab.chaos import report as chaos_report
 from exchange.lab.chaos import run as chaos_run
 from exchange.lab.chaos import subject as chaos_subject
 from exchange.lab.order_bench import BenchFault, Report
+from exchange.services.admin import Admin, AdminFault
 
 app = typer.Typer(name="exchange", no_args_is_help=True, pretty_exceptions_enable=False)
 bench = typer.Typer(
@@ -55,6 +58,27 @@ def orders(
         print(msgspec.json.encode(report).decode())
     else:
         _print(report)
+
+
+@app.command()
+def demo(
+    url: Annotated[str, typer.Option(help="Of the API.")] = "http://127.0.0.1:8080",
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Of an `exchange up`; else ADMIN_URL.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of prices and takers.")] = None,
+) -> None:
+    """Let every market of a running exchange move, for looking at, until Ctrl-C.
+
+    Example: python -m exchange.lab demo --data ./data
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        lab_demo.run(url, Admin.find(data), stop, seed=seed)
+    except (AdminFault, OSError, ValueError) as fault:
+        sys.exit(str(fault))
 
 
 @app.command()

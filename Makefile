@@ -14,7 +14,8 @@ EXCHANGE ?= $(CURDIR)/.venv/bin/exchange
 NEEDS := .venv/installed
 endif
 
-.PHONY: targets install run test check lint types imports format bench chaos clients images tags compose-test pins clean
+.PHONY: targets install run test check lint types imports format bench chaos clients bots images tags
+.PHONY: compose-test pins clean
 
 targets:
 	@echo "make install   what the other targets need"
@@ -25,6 +26,7 @@ targets:
 	@echo "make bench     durable orders beside a trivial handler, on this machine"
 	@echo "make chaos     kill processes at random, and prove that nothing acknowledged is lost"
 	@echo "make clients   real, unmodified clients against a running exchange"
+	@echo "make bots      freqtrade and nautilus_trader, and other clients in environments of their own"
 	@echo "make images    container images, tagged as the manifests name them"
 	@echo "make tags TAG=COMMIT  the manifests name the images of another commit"
 	@echo "make compose-test  the containers of those images, traded on and killed, in a stack of their own"
@@ -69,10 +71,29 @@ chaos: $(NEEDS)
 	$(RUN) exchange chaos
 
 # Real clients pin versions that ours must not follow: they have an environment of their own.
-clients: $(NEEDS)
-	python3 -m venv .clients
-	.clients/bin/pip install --quiet --require-hashes -r tests/clients/requirements.txt
+clients: $(NEEDS) .clients/installed
 	cd tests/clients && EXCHANGE_COMMAND="$(EXCHANGE)" $(CURDIR)/.clients/bin/pytest
+
+.clients/installed: tests/clients/requirements.txt
+	python3 -m venv .clients
+	.clients/bin/pip install --quiet --require-hashes -r $<
+	touch $@
+
+# Bots bring half of scientific Python along, a gigabyte: not for every run of CI.
+# nautilus_trader wants Python 3.12 or newer: the first that runs, or the one that is named.
+PYTHONS = python3.12 python3.13 python3.14 $(wildcard $(HOME)/.pyenv/versions/3.1[234]*/bin/python3)
+NEW_PYTHON ?= $(firstword $(foreach one,$(PYTHONS),$(shell $(one) -c '' 2> /dev/null && echo $(one))))
+bots: .clients/installed .bots/freqtrade/installed .bots/nautilus/installed .bots/others/installed
+	cd tests/clients && EXCHANGE_COMMAND="$(EXCHANGE)" BOTS="$(CURDIR)/.bots" \
+		$(CURDIR)/.clients/bin/pytest bots
+
+.bots/nautilus/installed: PYTHON = $(or $(NEW_PYTHON),$(error nautilus_trader needs Python 3.12 or \
+	newer: make bots NEW_PYTHON=/path/to/python3.12))
+.bots/%/installed: PYTHON = python3
+.bots/%/installed: tests/clients/bots/%.txt
+	$(PYTHON) -m venv --clear .bots/$*
+	.bots/$*/bin/pip install --quiet --require-hashes -r $<
+	touch $@
 
 # A service's tag is the one in its manifest. The manifests of the two servers name the upstream
 # images; ours, with the configuration baked in, gets the commit that the services have, and so does
@@ -115,7 +136,10 @@ pins:
 	$(COMPILE) -c requirements-dev.txt $(EMBEDDED:%=--no-emit-package %) pyproject.toml \
 		-o requirements-images.txt
 	$(COMPILE) --upgrade tests/clients/pyproject.toml -o tests/clients/requirements.txt
+	for bot in freqtrade others; do \
+		$(COMPILE) tests/clients/bots/$$bot.in -o tests/clients/bots/$$bot.txt; done
+	$(COMPILE) --python-version 3.12 tests/clients/bots/nautilus.in -o tests/clients/bots/nautilus.txt
 	rm -rf .pins
 
 clean:
-	rm -rf .venv .clients .pins .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .clients .bots .pins .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 from exchange.services.orders import Side
+from exchange.services.proxies import Proxies
 from exchange.services.settings import Address
 from exchange.websocket.limits import Limits
 from exchange.websocket.sockets import StreamServer
@@ -26,9 +27,11 @@ SILENCE_S = 0.15
 class Exchange:
     """A stream server with its clock in the test's hand, and the market that feeds it."""
 
-    def __init__(self, limits: Limits, *, compresses: bool) -> None:
+    def __init__(self, limits: Limits, *, compresses: bool, proxies: Proxies | None) -> None:
         self.now = START
-        self.server = StreamServer(limits, compresses=compresses, read_clock=lambda: self.now)
+        self.server = StreamServer(
+            limits, compresses=compresses, proxies=proxies, read_clock=lambda: self.now
+        )
         self.server.load(views(*MARKETS))
         self.market = MadeMarket()
 
@@ -41,15 +44,21 @@ class Exchange:
         self.server.tick(speeds or list(Speed), self.now)
 
     @asynccontextmanager
-    async def client(self, path: str) -> AsyncIterator[ClientConnection]:
+    async def client(
+        self, path: str, *, headers: dict[str, str] | None = None
+    ) -> AsyncIterator[ClientConnection]:
         uri = f"ws://127.0.0.1:{self.server.port}{path}"
-        async with connect(uri, compression=None, close_timeout=1) as client:
+        async with connect(
+            uri, compression=None, close_timeout=1, additional_headers=headers
+        ) as client:
             yield client
 
 
 @asynccontextmanager
-async def running(limits: Limits, *, compresses: bool = False) -> AsyncIterator[Exchange]:
-    exchange = Exchange(limits, compresses=compresses)
+async def running(
+    limits: Limits, *, compresses: bool = False, proxies: Proxies | None = None
+) -> AsyncIterator[Exchange]:
+    exchange = Exchange(limits, compresses=compresses, proxies=proxies)
     await exchange.server.open(Address("127.0.0.1", 0))
     exchange.server.accept()
     try:

@@ -58,6 +58,8 @@ def test_nothing_acknowledged_is_lost_in_a_short_run(tmp_path: Path) -> None:
     assert report["kills"] > 0
     assert report["orders"]["done"] > 100
     assert report["trades_streamed"] > 20
+    assert report["compared"]["streams and books"] > 20
+    assert report["compared"]["books and REST"] == 2
     assert any(row["fault"].endswith(" killed") for row in report["recovery"])
     assert left_behind(tmp_path) == []
     assert list(tmp_path.iterdir()) == []

@@ -22,7 +22,7 @@ COMMANDS = [
     "key create", "key revoke", "deposit", "withdraw", "market add", "market rules", "market halt",
     "market break", "market resume", "market cancel-only", "rules", "asset add", "status", "run",
     "db upgrade", "bench", "replay", "verify", "recover", "alarm clear", "backup", "restore",
-    "chaos", "client-config", "secrets kubernetes", "secrets compose",
+    "chaos", "client-config", "simulate", "secrets kubernetes", "secrets compose",
 ]  # fmt: skip
 
 

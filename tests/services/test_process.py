@@ -97,6 +97,22 @@ async def service(settings, health, stop):
     assert program.process.wait(10) == 0
 
 
+def test_a_service_may_have_more_clients_than_the_usual_limit_on_files(
+    run: Callable[[str], Program],
+) -> None:
+    program = run("""
+import resource
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(1_024, hard - 1), hard))
+async def service(settings, health, stop):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    health.set(True, "all" if soft == hard else f"{soft} of {hard}")
+    await stop.wait()
+""")
+
+    program.get_until("/ready", (200, "all"))
+
+
 @pytest.mark.parametrize("fault", ["WorldFailed", "ConnectionResetError", "TimeoutError"])
 def test_when_the_world_fails_the_service_starts_again_in_the_same_process(
     run: Callable[[str], Program], fault: str

@@ -2,7 +2,6 @@
 
 import json
 import re
-import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -10,9 +9,6 @@ from pathlib import Path
 import pytest
 from backend.api_client import Trader, send
 from running_exchange import RunningExchange
-
-from exchange.lab import demo
-from exchange.services.admin import Admin
 
 SERVICES = ("backend", "websocket", "engine", "db-processor")
 LEVELS = 'exchange_book_levels|side="ask",symbol="BTCUSDT"'
@@ -112,25 +108,3 @@ def test_no_log_holds_a_secret(exchange_up: RunningExchange, traded: Trader) -> 
 
     assert len(logs) >= 6
     assert [name for name, secret in secrets.items() if secret in text] == []
-
-
-def test_the_demo_lets_every_market_move(
-    exchange_up: RunningExchange, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(demo, "TURN_S", 0.0)
-    stop = threading.Event()
-    admin = Admin.find(exchange_up.data)
-    moving = threading.Thread(target=demo.run, args=(exchange_up.api, admin, stop))
-
-    moving.start()
-    try:
-        deadline = time.monotonic() + 60
-        for symbol in ("SOLUSDC", "BTCUSDT", "ETHUSDT"):
-            path = f"/api/v3/ticker/24hr?symbol={symbol}"
-            while send(exchange_up.api, "GET", path).body["count"] < 2:
-                assert moving.is_alive()
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-    finally:
-        stop.set()
-        moving.join()

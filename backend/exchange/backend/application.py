@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -9,7 +10,7 @@ from fastapi_swagger import patch_fastapi
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from exchange.backend import errors
+from exchange.backend import answer_schemas, errors
 from exchange.backend.endpoints import SECURITY_SCHEMES, Endpoint
 from exchange.backend.request_limits import RequestLimits
 from exchange.backend.responder import Responder
@@ -63,6 +64,10 @@ class Application:
         }
         self._rest: ASGIApp = _documented(self._responder)
 
+    def announce_shutdown(self) -> bool:
+        """Tell those who are connected that the server goes away; False where there is nobody."""
+        return self._sockets.announce_shutdown()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             endpoint = self._hot.get((scope["method"], scope["path"]))
@@ -98,8 +103,18 @@ def _documented(responder: Responder) -> FastAPI:
         )
     app.add_exception_handler(HTTPException, _refusal(responder))
     patch_fastapi(app, redirect_from_root_to_docs=True)
-    app.openapi().setdefault("components", {})["securitySchemes"] = SECURITY_SCHEMES
+    _complete(app.openapi())
     return app
+
+
+def _complete(document: dict[str, Any]) -> None:
+    """What FastAPI cannot know of endpoints whose answers are not its own."""
+    found = document.setdefault("components", {})
+    found["securitySchemes"] = SECURITY_SCHEMES
+    found["schemas"] = answer_schemas.components(endpoint.answer for endpoint in ENDPOINTS)
+    for endpoint in ENDPOINTS:
+        if not endpoint.answer:
+            del document["paths"][endpoint.path][endpoint.method.lower()]["responses"]["200"]
 
 
 def _route(endpoint: Endpoint, responder: Responder) -> Callable[[Request], Awaitable[Response]]:

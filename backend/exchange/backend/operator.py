@@ -1,8 +1,8 @@
 """What operators can do: every wish becomes a command in the journal, or an error in a sentence."""
 
-import asyncio
 import secrets
 import string
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -58,6 +58,8 @@ from exchange.services.orders import OrderStatus
 from exchange.services.process import WorldFailed
 
 KEY_LENGTH = 64
+CHANGES_TRIED = 20
+"""How often a change of rules is asked for while others change the same ones."""
 ALPHANUMERICS = string.ascii_letters + string.digits
 
 log = structlog.get_logger()
@@ -72,13 +74,16 @@ class AdminError(Exception):
         self.sentence = sentence
 
 
+class ChangedMeanwhile(AdminError):
+    """Somebody else has changed the same rules since they were read."""
+
+
 class Operator:
     """Uses the state of the moment; raises AdminError, BadRule, or ApiError while there is none."""
 
     def __init__(self, current: Current, vault: Vault) -> None:
         self._current = current
         self._vault = vault
-        self._changing_rules = asyncio.Lock()
 
     async def create_account(self, name: str) -> dict[str, Any]:
         outcome = await self._submit(
@@ -210,21 +215,21 @@ class Operator:
 
     async def change_market(self, symbol: str, wish: MarketChange) -> dict[str, Any]:
         """Replace some fees and rules of a market, all of them or none."""
-        # The command carries all rules: two changes at once would undo each other.
-        async with self._changing_rules:
-            state = await self._state()
+
+        def command(state: State) -> ChangeMarket:
             market = self._market(state, symbol)
             assets = state.directory.assets
             rules = Rulebook(assets, assets[market.base]).changed(market.rules, wish.rules)
             maker, taker = market.maker_rate, market.taker_rate
-            await self._submit(
-                ChangeMarket(
-                    symbol=symbol,
-                    maker_rate=maker if wish.maker is None else read_rate("maker", wish.maker),
-                    taker_rate=taker if wish.taker is None else read_rate("taker", wish.taker),
-                    rules=msgspec.structs.replace(rules, tiers=_tiers(market, wish)),
-                )
+            return ChangeMarket(
+                symbol=symbol,
+                maker_rate=maker if wish.maker is None else read_rate("maker", wish.maker),
+                taker_rate=taker if wish.taker is None else read_rate("taker", wish.taker),
+                rules=msgspec.structs.replace(rules, tiers=_tiers(market, wish)),
+                replaces=market,
             )
+
+        await self._change(command)
         return await self.market_rules(symbol)
 
     async def exchange_rules(self) -> dict[str, Any]:
@@ -233,11 +238,28 @@ class Operator:
 
     async def change_exchange(self, wish: ExchangeChange) -> dict[str, Any]:
         """Replace some rules of the exchange, all of them or none."""
-        async with self._changing_rules:
-            directory = (await self._state()).directory
-            rules = Rulebook(directory.assets).changed(directory.exchange_rules, wish.rules)
-            await self._submit(ChangeExchange(rules=rules))
+
+        def command(state: State) -> ChangeExchange:
+            before = state.directory.exchange_rules
+            rules = Rulebook(state.directory.assets).changed(before, wish.rules)
+            return ChangeExchange(rules=rules, replaces=before)
+
+        await self._change(command)
         return await self.exchange_rules()
+
+    async def _change(self, command: Callable[[State], ChangeMarket | ChangeExchange]) -> None:
+        """Have rules replaced, which are one whole for the engine, so that no change undoes another.
+
+        Whoever changes them at the same moment, here or by another backend, is waited for by
+        asking for the same change of what he has left.
+        """
+        for _ in range(CHANGES_TRIED - 1):
+            try:
+                await self._submit(command(await self._state()))
+            except ChangedMeanwhile:
+                continue
+            return
+        await self._submit(command(await self._state()))
 
     async def _state(self) -> State:
         """The state, with everything in it that anybody was told before."""
@@ -334,6 +356,8 @@ def _tiers(market: Market, wish: MarketChange) -> tuple[Tier, ...]:
 
 
 def _refusal(result: Rejected, conflict: str) -> AdminError:
+    if result.reason is Reason.CHANGED_MEANWHILE:
+        return ChangedMeanwhile(409, "Others are changing the same rules: try again.")
     status, sentence = _REFUSALS.get(result.reason, (400, f"Refused: {result.reason.value}."))
     if result.reason is Reason.ALREADY_EXISTS and conflict:
         sentence = conflict

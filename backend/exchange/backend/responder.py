@@ -101,7 +101,8 @@ class Responder:
         await _send(send, error.status, headers, error.body())
 
     def _visit(self, scope: Scope) -> Visit:
-        return Visit(self._current, self._limits, address_of(scope), time.time_ns() // 1_000)
+        address = address_of(scope, self._current.proxies)
+        return Visit(self._current, self._limits, address, time.time_ns() // 1_000)
 
 
 async def _understand(visit: Visit, endpoint: Endpoint, scope: Scope, receive: Receive) -> Call:

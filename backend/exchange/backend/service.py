@@ -32,6 +32,7 @@ from exchange.services.markets import default_markets
 from exchange.services.messages import Outcome, Reason, Rejected
 from exchange.services.order_counts import OrderCounts
 from exchange.services.process import Health, until_stopped
+from exchange.services.proxies import Proxies
 from exchange.services.rate_limits import API_LIMITS, LONG, SHORT, ApiLimits
 from exchange.services.settings import Settings
 from exchange.services.user_streams import UserStreams
@@ -39,6 +40,8 @@ from exchange.services.user_streams import UserStreams
 NAME = "backend"
 POOL_SIZE_MAX = 10
 DEFAULTS_PAUSE_S = 0.5
+SHUTDOWN_S = 1.0
+"""Between the news that the server will stop and its stop."""
 
 log = structlog.get_logger()
 
@@ -50,6 +53,7 @@ class Backend:
         self._current = Current()
         self._listeners = Listeners()
         self._vault: Vault | None = None
+        self._application: Application | None = None
 
     async def run(self, settings: Settings, health: Health, stop: asyncio.Event) -> None:
         """One life of the state, from the load to whatever breaks; listeners open with the first."""
@@ -57,18 +61,19 @@ class Backend:
         try:
             # It ends when the listeners have finished after `stop`, not before.
             await until_stopped(
-                asyncio.Event(), self._live(settings, health, vault), self._finish(stop)
+                asyncio.Event(), self._live(settings, health, vault), self._finish(stop, health)
             )
         finally:
             self._current.set(None)
 
     async def _listen(self, settings: Settings, health: Health) -> Vault:
         if self._vault is None:
-            self._current = Current(API_LIMITS[settings.rate_limits])
-            self._vault = Vault.open(settings.master_key_file)
-            await self._listeners.open(
-                "SERVER_ADDR", settings.server_addr, Application(self._current)
+            self._current = Current(
+                API_LIMITS[settings.rate_limits], Proxies.parse(settings.trusted_proxies)
             )
+            self._vault = Vault.open(settings.master_key_file)
+            self._application = Application(self._current)
+            await self._listeners.open("SERVER_ADDR", settings.server_addr, self._application)
             if settings.admin_token:
                 admin = AdminApplication(settings, self._current, self._vault, health)
                 await self._listeners.open("ADMIN_ADDR", settings.admin_addr, admin)
@@ -76,9 +81,15 @@ class Backend:
                 log.info("the admin API is off: ADMIN_TOKEN is empty")
         return self._vault
 
-    async def _finish(self, stop: asyncio.Event) -> None:
-        """Once told to stop, answer what is under way while there still is a state."""
+    async def _finish(self, stop: asyncio.Event, health: Health) -> None:
+        """Once told to stop, answer what is under way while there still is a state.
+
+        Those who are connected are told, and go on for a moment in which they can go elsewhere.
+        """
         await stop.wait()
+        health.set(False, "shutting down")
+        if self._application is not None and self._application.announce_shutdown():
+            await asyncio.sleep(SHUTDOWN_S)
         await self._listeners.close()
 
     async def _live(self, settings: Settings, health: Health, vault: Vault) -> None:

@@ -98,6 +98,8 @@ class Registry:
 
     def changed_exchange(self, command: ChangeExchange) -> ExchangeRules | Rejected:
         rules = command.rules
+        if command.replaces is not None and command.replaces != self.exchange_rules:
+            return Rejected(reason=Reason.CHANGED_MEANWHILE)
         limits = (
             rules.orders_max,
             rules.algo_orders_max,

@@ -121,6 +121,9 @@ def up(
     postgres: Annotated[
         str | None, typer.Option(metavar="URL", help="Use this Postgres database.")
     ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Let simulated makers and takers trade on it.")
+    ] = False,
 ) -> None:
     """Run a whole exchange on this machine until Ctrl-C; start it again and nothing is gone.
 
@@ -136,6 +139,7 @@ def up(
         host=host,
         redis_url=redis,
         postgres_url=postgres,
+        demo=demo,
     )
     try:
         launcher.up(options)
@@ -355,7 +359,7 @@ def bench(
         list[str], typer.Argument(metavar="NAME [OPTIONS]", help="Which one, and its own options.")
     ],
 ) -> None:
-    """Measure: `orders` through a whole exchange, or the `engine` alone; all needed is started.
+    """Measure: `orders` through a whole exchange, `fanout` of streams, or the `engine` alone.
 
     Example: exchange bench engine --size 1000 --size 100000
     """
@@ -407,6 +411,24 @@ def chaos(
     Example: exchange chaos --kills 100 --minutes 10
     """
     become("exchange.lab", "chaos", *(arguments or []))
+
+
+@app.command(
+    context_settings={
+        "ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": [],
+    }
+)  # fmt: skip
+def simulate(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SYMBOL…] [--intensity X] [--minutes M]", help="Its own options."),
+    ] = None,
+) -> None:
+    """Let a market live: makers and takers trade over the public API, as in a real one.
+
+    Example: exchange simulate BTCUSDT --intensity 0.5
+    """
+    become("exchange.lab", "simulate", *(arguments or []))
 
 
 def _transfer(

@@ -29,7 +29,9 @@ from exchange.services.run_file import Run, default_folder, run_path, write_priv
 from exchange.services.settings import Settings
 
 SERVICES = ("engine", "db-processor", "backend", "websocket")
+DEMO = "demo"
 STOP_STAGES = (
+    ((DEMO,), 1.5),
     (("backend", "websocket"), 3.0),
     (("engine",), 4.5),
     (("db-processor",), 6.5),
@@ -67,6 +69,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     redis_url: str | None = None
     postgres_url: str | None = None
+    demo: bool = False
+    """Let simulated traders trade on it."""
 
 
 def up(options: Options) -> None:
@@ -130,6 +134,8 @@ class Launcher:
         self._await_readiness()
         self._await_trading()
         self._write_run()
+        if self._options.demo:
+            self._start_demo()
         self._announce()
 
     def supervise(self) -> None:
@@ -234,11 +240,18 @@ class Launcher:
             raise LauncherFault(f"The database cannot be prepared:\n{children.log_tail(log)}")
 
     def _start_service(self, name: str) -> None:
+        self._start_module(name, f"exchange.{name.replace('-', '_')}")
+
+    def _start_demo(self) -> None:
+        # An ordinary client of what runs already: nothing waits for it.
+        self._start_module(DEMO, "exchange.lab", "simulate", "--data", str(self._folder))
+
+    def _start_module(self, name: str, module: str, *arguments: str) -> None:
         log, environment = self._log(name), self._environment(name)
-        module = f"exchange.{name.replace('-', '_')}"
+        command = [sys.executable, "-m", module, *arguments]
 
         def start() -> subprocess.Popen[bytes]:
-            return children.spawn([sys.executable, "-m", module], log=log, environment=environment)
+            return children.spawn(command, log=log, environment=environment)
 
         child = children.Child(name, start, log=log)
         self._children[name] = child

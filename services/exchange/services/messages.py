@@ -358,6 +358,8 @@ class Reason(StrEnum):
     """Not even one lot; `detail` is the Filter whose minimum is meant."""
     REFERENCE_USED = "REFERENCE_USED"
     ALREADY_EXISTS = "ALREADY_EXISTS"
+    CHANGED_MEANWHILE = "CHANGED_MEANWHILE"
+    """What was to be replaced is not there any more: somebody else has replaced it."""
     INVALID = "INVALID"
     POISON = "POISON"
 

@@ -8,6 +8,7 @@ exception is a fault of ours and ends the process.
 import asyncio
 import gc
 import logging
+import resource
 import signal
 import sys
 import threading
@@ -80,12 +81,20 @@ def run(name: str, service: Service) -> None:
     try:
         settings = Settings.from_environment()
         configure_logs(name, settings)
+        _allow_files()
         health = Health()
         READY.set_function(lambda: float(health.ready))
         _serve_probes(settings, health)
         uvloop.run(_run(service, settings, health))
     except InvalidSettings as fault:
         sys.exit(str(fault))
+
+
+def _allow_files() -> None:
+    """As many as may be: the usual limit, made for programs that use `select`, is 1,024 clients."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard and hard != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _run(service: Service, settings: Settings, health: Health) -> None:

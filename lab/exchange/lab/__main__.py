@@ -21,7 +21,8 @@ from exchange.lab.order_bench import BenchFault, Report
 from exchange.lab.stream_crowd import CrowdFault
 from exchange.services.admin import AdminFault
 from exchange.services.recordings import BadRecord, RecordedOrder, read_orders
-from exchange.services.run_file import default_folder
+from exchange.services.run_file import Run, default_folder
+from exchange.services.settings import Settings
 
 app = typer.Typer(name="exchange", no_args_is_help=True, pretty_exceptions_enable=False)
 bench = typer.Typer(
@@ -207,6 +208,13 @@ def simulate(
         Path | None,
         typer.Option(metavar="DIR", help="The folder of the `exchange up` to trade on."),
     ] = None,
+    api: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Of an exchange elsewhere; its admin is ADMIN_URL's."),
+    ] = None,
+    ws: Annotated[
+        str, typer.Option(metavar="URL", help="Of the streams of that one.")
+    ] = "ws://127.0.0.1:4000",
 ) -> None:
     """Let a market live: makers and takers trade over the public API, as in a real one.
 
@@ -218,6 +226,9 @@ def simulate(
             tuple(symbols or ()), intensity, seed, minutes,
             _recording(replay), None if speed == "max" else _positive(speed), loop,
         )  # fmt: skip
+        if api is not None:
+            uvloop.run(simulation.Simulation(_elsewhere(api, ws), options, _say).run())
+            return
         with chaos_subject.exchange(data or default_folder()) as subject:
             uvloop.run(simulation.Simulation(subject.run, options, _say).run())
     except (chaos_subject.SubjectFault, simulation.SimulationFault, AdminFault) as fault:
@@ -243,6 +254,15 @@ def _positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise typer.BadParameter(f"--speed is a positive number or max, not {text!r}.")
     return value
+
+
+def _elsewhere(api: str, ws: str) -> Run:
+    """An exchange that no folder knows, such as one in containers."""
+    settings = Settings.from_environment()
+    return Run(
+        api=api, ws=ws, admin=settings.admin_url, admin_token=settings.admin_token,
+        redis_url="", database_url="", pids={},
+    )  # fmt: skip
 
 
 def _say(text: str) -> None:

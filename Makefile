@@ -120,7 +120,7 @@ image-%:
 TAGGED := $(SERVICES:%=%/deployment.yml) docker-compose.yml tests/manifests.py
 tags:
 	@echo "$(TAG)" | grep -Eq '^[0-9a-f]{40}$$' || { echo "TAG must be a commit, 40 digits" >&2; exit 1; }
-	sed -i -E 's/^(.*(image: exchange-[a-z-]+:|EXCHANGE_TAG:-))[0-9a-f]{40}/\1$(TAG)/; s/^RELEASE = .*/RELEASE = "$(TAG)"/' \
+	sed -i -E 's/^(.*(image: exchange[a-z-]*:|EXCHANGE_TAG:-))[0-9a-f]{40}/\1$(TAG)/; s/^RELEASE = .*/RELEASE = "$(TAG)"/' \
 		$(TAGGED)
 
 # With a Docker engine: a stack of its own comes up, is traded on, killed one by one, and verified.

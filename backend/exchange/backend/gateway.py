@@ -27,12 +27,15 @@ from exchange.redis.journal import (
     NotIngested,
 )
 from exchange.redis.outcomes import Outcomes
+from exchange.redis.written import WrittenOutcomes
 from exchange.services.clock import now_us
 from exchange.services.commands import ADDS_EXPOSURE, AnyCommand
 from exchange.services.messages import Opened, Outcome, encode
 
 APPENDS_MAX = 2
 WAITING_MAX = 20_000
+ORDERS_WAITING_MAX = 2_000
+"""With so many commands under way new orders are refused: an answer that comes late helps nobody."""
 ANSWER_S_MAX = 10.0
 MEMORY_POLL_S = 1.0
 MEMORY_SHARE_FOR_ORDERS = 0.70
@@ -84,12 +87,20 @@ class Gateway:
     """Give it commands with `submit`, and let `run` follow the outcomes."""
 
     def __init__(
-        self, journal: Journal, outcomes: Outcomes, views: Sequence[Callable[[Outcome], object]]
+        self,
+        journal: Journal,
+        outcomes: Outcomes,
+        views: Sequence[Callable[[Outcome], object]],
+        written: WrittenOutcomes | None = None,
     ) -> None:
-        """Each of `views` is called with every outcome, in order, before anybody is answered."""
+        """Each of `views` is called with every outcome, in order, before anybody is answered.
+
+        With `written` all of them hear of an outcome only when it is in Postgres.
+        """
         self._journal = journal
         self._outcomes = outcomes
         self._views = views
+        self._written = written
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Request] = deque()
         self._by_uid: dict[int, _Request] = {}
@@ -149,7 +160,8 @@ class Gateway:
             self._give_up(list(self._by_uid.values()))
 
     async def _follow(self, position: int) -> None:
-        async for frames in self._outcomes.follow(position):
+        followed = self._written or self._outcomes
+        async for frames in followed.follow(position):
             for frame in frames:
                 for outcome in frame.outcomes:
                     self._take(outcome)
@@ -179,16 +191,15 @@ class Gateway:
             ORDER_SECONDS.observe(time.perf_counter() - request.began)
 
     def _refuse_if_full(self, command: AnyCommand) -> None:
-        limit = (
-            MEMORY_SHARE_FOR_ORDERS
-            if isinstance(command, ADDS_EXPOSURE)
-            else MEMORY_SHARE_FOR_ANYTHING
-        )
+        adds_exposure = isinstance(command, ADDS_EXPOSURE)
+        limit = MEMORY_SHARE_FOR_ORDERS if adds_exposure else MEMORY_SHARE_FOR_ANYTHING
         if self._broken.done():
             raise NotExecuted(Closed.CLOSED)
+        if adds_exposure and self._written is not None and self._written.is_behind:
+            raise NotExecuted(Closed.BUSY)
         if self._memory_share > limit:
             raise NotExecuted(Closed.MEMORY)
-        if len(self._by_uid) >= WAITING_MAX:
+        if len(self._by_uid) >= (ORDERS_WAITING_MAX if adds_exposure else WAITING_MAX):
             raise NotExecuted(Closed.BUSY)
 
     def _send(self) -> None:

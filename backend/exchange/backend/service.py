@@ -20,10 +20,12 @@ from exchange.backend.vault import Vault
 from exchange.postgres_db.connection import pool
 from exchange.postgres_db.epochs import cluster_uuid
 from exchange.postgres_db.snapshot import Snapshot, open_snapshot
+from exchange.postgres_db.standing import standing_reader
 from exchange.redis import server_check
 from exchange.redis.journal import Journal
 from exchange.redis.listen_keys import ListenKeys
 from exchange.redis.outcomes import Outcomes
+from exchange.redis.written import WrittenOutcomes
 from exchange.services.candles import MINUTE, Interval
 from exchange.services.clock import now_us
 from exchange.services.commands import AddAsset, AddMarket
@@ -93,9 +95,14 @@ class Backend:
         await self._listeners.close()
 
     async def _live(self, settings: Settings, health: Health, vault: Vault) -> None:
-        await server_check.check(settings.redis_url)
+        is_checked = await server_check.check(
+            settings.redis_url, may_be_unchecked=settings.may_be_unchecked
+        )
         dsn = settings.database_dsn()
-        async with await Outcomes.open(settings.redis_url) as outcomes:
+        async with (
+            await Outcomes.open(settings.redis_url) as outcomes,
+            standing_reader(dsn, application_name=NAME) as ask,
+        ):
             journal = await Journal.open(settings.redis_url, name=NAME)
             listen_keys = ListenKeys(settings.redis_url)
             try:
@@ -109,16 +116,20 @@ class Backend:
                 try:
                     barrier = Barrier(outcomes, connections, position)
                     followers = [directory.apply, views.apply, limits.apply, streams.apply]
+                    is_strict = settings.ack == "postgres"
+                    written = WrittenOutcomes(outcomes, ask) if is_strict else None
                     state = State(
                         directory=directory,
                         views=views,
-                        gateway=_gateway(journal, outcomes, followers, barrier),
+                        gateway=_gateway(journal, outcomes, followers, barrier, written),
                         barrier=barrier,
                         outcomes=outcomes,
                         order_limits=limits,
                         user_streams=streams,
                         listen_keys=listen_keys,
                         database=connections,
+                        ack=settings.ack,
+                        is_journal_checked=is_checked,
                     )
                     await self._follow(settings, health, state, position)
                 finally:
@@ -151,12 +162,13 @@ def _gateway(
     outcomes: Outcomes,
     followers: Sequence[Callable[[Outcome], object]],
     barrier: Barrier,
+    written: WrittenOutcomes | None,
 ) -> Gateway:
     def pass_barrier(outcome: Outcome) -> None:
         barrier.views.advance(outcome.number)
 
     # Whoever waits at the barrier reads what the others have made of the outcome: they come first.
-    return Gateway(journal, outcomes, [*followers, pass_barrier])
+    return Gateway(journal, outcomes, [*followers, pass_barrier], written)
 
 
 async def _load(snapshot: Snapshot, vault: Vault) -> tuple[Directory, MarketViews]:

@@ -61,7 +61,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     """One life of a db-processor, from nothing to writing; ends by `stop` or by an exception."""
     # Its sentence stays: what an operator has to do is said until it is done.
     health.ready = False
-    await check(settings.redis_url)
+    await check(settings.redis_url, may_be_unchecked=settings.may_be_unchecked)
     dsn = settings.database_dsn()
     async with connected(
         dsn, application_name="exchange-db-processor", transaction_idle_s=TRANSACTION_IDLE_S
@@ -76,7 +76,9 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             await _check_journal(outcomes, position.number)
             health.set(True, "writing")
             log.info("writing", position=position.number)
-            processor = _Processor(connection, outcomes, position)
+            # Where answers wait for the commit, the next ones are those that wait for company.
+            linger_s = 0.0 if settings.ack == "postgres" else LINGER_S
+            processor = _Processor(connection, outcomes, position, linger_s)
             await processor.run(stop, audit_for_ever(settings))
 
 
@@ -84,11 +86,16 @@ class _Processor:
     """Reads ahead, so that the next batch is there when the last one is committed."""
 
     def __init__(
-        self, connection: asyncpg.Connection, outcomes: Outcomes, position: Position
+        self,
+        connection: asyncpg.Connection,
+        outcomes: Outcomes,
+        position: Position,
+        linger_s: float,
     ) -> None:
         self._connection = connection
         self._outcomes = outcomes
         self._number = position.number
+        self._linger_s = linger_s
         self._busy = False
         self._time = asyncio.get_running_loop().time
         self._retention = Retention(position.number, self._time())
@@ -134,7 +141,7 @@ class _Processor:
         commands = 0
         frame = await self._waiting.get()
         try:
-            async with asyncio.timeout(LINGER_S if self._busy else 0):
+            async with asyncio.timeout(self._linger_s if self._busy else 0):
                 while frame is not None:
                     frames.append(frame)
                     commands += len(frame.outcomes)

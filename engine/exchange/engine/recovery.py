@@ -43,7 +43,7 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
 
 async def diagnose(settings: Settings) -> Diagnosis:
     """Look at both stores, and change nothing."""
-    await check(settings.redis_url)
+    await check(settings.redis_url, may_be_unchecked=settings.may_be_unchecked)
     dsn = settings.database_dsn()
     end, uuid = await epochs.last_end(dsn), await epochs.cluster_uuid(dsn)
     async with await Outcomes.open(settings.redis_url) as outcomes:

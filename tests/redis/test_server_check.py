@@ -2,6 +2,7 @@
 
 import pytest
 import redis
+import redis.asyncio
 
 from exchange.redis.connection import Connection, ConnectionLost
 from exchange.redis.server_check import check

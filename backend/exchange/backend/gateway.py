@@ -28,6 +28,7 @@ from exchange.redis.journal import (
 )
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.written import WrittenOutcomes
+from exchange.services.clock import now_us
 from exchange.services.commands import ADDS_EXPOSURE, AnyCommand
 from exchange.services.messages import Opened, Outcome, encode
 
@@ -68,12 +69,16 @@ class OutcomeUnknown(Exception):
 
 
 class _Request(Struct, eq=False):
-    """A command under way. `number` is 0 until the journal has said it."""
+    """A command under way. `number` is 0 until the journal has said it.
+
+    `began` is for the statistics, `expires` is the loop's time.
+    """
 
     command: AnyCommand
     payload: bytes
     future: asyncio.Future[Outcome]
     began: float
+    expires: float
     number: int = 0
     outcome: Outcome | None = None
 
@@ -114,7 +119,11 @@ class Gateway:
         if not command.uid:
             command = replace(command, uid=_new_uid())
         request = _Request(
-            command, encode(command), self._loop.create_future(), time.perf_counter()
+            command,
+            encode(command),
+            self._loop.create_future(),
+            time.perf_counter(),
+            self._loop.time() + ANSWER_S_MAX,
         )
         # Registered before it is sent: its outcome can be here before the journal's own answer.
         self._by_uid[command.uid] = request
@@ -246,8 +255,7 @@ class Gateway:
 
     async def _ingest(self, requests: list[_Request], *, lag_max: int) -> int:
         payload = b"[" + b",".join(request.payload for request in requests) + b"]"
-        clock = time.time_ns() // 1_000
-        return await self._journal.append(payload, len(requests), clock=clock, lag_max=lag_max)
+        return await self._journal.append(payload, len(requests), clock=now_us(), lag_max=lag_max)
 
     def _refuse(self, requests: list[_Request], reason: Closed) -> None:
         for request in requests:
@@ -272,8 +280,8 @@ class Gateway:
     async def _expire(self) -> None:
         while True:
             await asyncio.sleep(0.25)
-            limit = time.perf_counter() - ANSWER_S_MAX
-            self._give_up([late for late in self._by_uid.values() if late.began < limit])
+            now = self._loop.time()
+            self._give_up([late for late in self._by_uid.values() if late.expires < now])
 
     async def _watch_memory(self) -> None:
         while True:

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -28,6 +27,7 @@ from exchange.redis.listen_keys import ListenKeys
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.written import WrittenOutcomes
 from exchange.services.candles import MINUTE, Interval
+from exchange.services.clock import now_us
 from exchange.services.commands import AddAsset, AddMarket
 from exchange.services.market_view import CANDLES_KEPT, RECENT_TRADES, MarketViews
 from exchange.services.markets import default_markets
@@ -173,7 +173,7 @@ def _gateway(
 
 async def _load(snapshot: Snapshot, vault: Vault) -> tuple[Directory, MarketViews]:
     rows = await snapshot.control_rows()
-    now = time.time_ns() // 1_000
+    now = now_us()
     since = now - now % MINUTE - CANDLES_KEPT
     views = MarketViews.load(
         snapshot.position.number,
@@ -187,7 +187,7 @@ async def _load(snapshot: Snapshot, vault: Vault) -> tuple[Directory, MarketView
 
 async def _load_order_limits(snapshot: Snapshot, limits: ApiLimits) -> OrderLimits:
     counts = OrderCounts()
-    now = time.time_ns() // 1_000
+    now = now_us()
     for width in (SHORT, LONG):
         start = now - now % width
         counts.load(width, start, await snapshot.unfilled_orders(start))

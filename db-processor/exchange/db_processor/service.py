@@ -4,7 +4,6 @@ It also forgets what nobody needs any more: the streams behind what is written, 
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Sequence
 from contextlib import aclosing
 
@@ -23,6 +22,7 @@ from exchange.redis.journal import ChainBroken, JournalGap, JournalLost
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
 from exchange.services.candles import SECONDS_KEPT, Interval
+from exchange.services.clock import now_us
 from exchange.services.messages import OutcomeFrame
 from exchange.services.process import Health, OperatorNeeded, until_stopped, wait
 from exchange.services.settings import Settings
@@ -97,8 +97,9 @@ class _Processor:
         self._number = position.number
         self._linger_s = linger_s
         self._busy = False
-        self._retention = Retention(position.number, time.monotonic())
-        self._tidied = time.monotonic()
+        self._time = asyncio.get_running_loop().time
+        self._retention = Retention(position.number, self._time())
+        self._tidied = self._time()
         # None says that there is nothing more for the moment.
         self._waiting: asyncio.Queue[OutcomeFrame | None] = asyncio.Queue(FRAMES_WAITING_MAX)
         POSITION.set(position.number)
@@ -123,15 +124,15 @@ class _Processor:
         """Until `stop`, and then up to where the outcomes end at that moment."""
         target: int | None = None
         until = float("inf")
-        while target is None or (self._number < target and time.monotonic() < until):
+        while target is None or (self._number < target and self._time() < until):
             if batch := await self._batch():
                 await self._commit(batch)
             # Also when there is nothing new: a backend may have begun to listen since.
             await self._outcomes.publish_position(self._number)
-            if time.monotonic() - self._tidied > TIDY_S:
+            if self._time() - self._tidied > TIDY_S:
                 await self._tidy()
             if target is None and stop.is_set():
-                target, until = await self._outcomes.top(), time.monotonic() + STOP_S_MAX
+                target, until = await self._outcomes.top(), self._time() + STOP_S_MAX
         log.info("stopped", position=self._number)
 
     async def _batch(self) -> list[OutcomeFrame]:
@@ -157,12 +158,12 @@ class _Processor:
         with COMMIT_SECONDS.time():
             position = await write(self._connection, batch)
         self._number = position.number
-        self._retention.note(position.number, commands, time.monotonic())
+        self._retention.note(position.number, commands, self._time())
         POSITION.set(position.number)
         BATCH_SIZE.observe(commands)
 
     async def _tidy(self) -> None:
-        self._tidied = now = time.monotonic()
+        self._tidied = now = self._time()
         # A journal that somebody has emptied is as quiet as one that nobody writes to.
         await _check_journal(self._outcomes, self._number)
         used, limit = await self._outcomes.memory()
@@ -170,7 +171,7 @@ class _Processor:
         number = self._retention.droppable(now, memory_share=share)
         if number is not None:
             await self._outcomes.trim(number)
-        oldest = time.time_ns() // 1_000 - SECONDS_KEPT
+        oldest = now_us() - SECONDS_KEPT
         with reporting_failures():
             await self._connection.execute(_DELETE_SECONDS, oldest, CANDLES_AT_ONCE)
 

@@ -6,7 +6,6 @@ from then on every append is checked against its claim.
 
 import asyncio
 import gc
-import time
 from collections import deque
 from contextlib import aclosing
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from exchange.redis.journal import ChainBroken, CommandFrame, Journal, JournalGa
 from exchange.redis.leadership import Claim, Leadership, Vigil
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
+from exchange.services.clock import now_us
 from exchange.services.messages import JUMP
 from exchange.services.process import Health, WorldFailed, until_stopped
 from exchange.services.settings import Settings
@@ -56,11 +56,6 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         finally:
             metrics.LEADS.set(0)
             leadership.close()
-
-
-def now_us() -> int:
-    """The engine's clock, µs since the epoch; read once per frame."""
-    return time.time_ns() // 1_000
 
 
 async def _stand_by(

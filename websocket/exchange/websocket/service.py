@@ -15,6 +15,7 @@ from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
 from exchange.redis.written import WrittenOutcomes
 from exchange.services.candles import Candle, Interval
+from exchange.services.clock import now_us
 from exchange.services.market_view import CANDLES_KEPT, RECENT_TRADES, MarketViews
 from exchange.services.messages import Row
 from exchange.services.process import Health, until_stopped
@@ -23,7 +24,7 @@ from exchange.services.settings import Settings, parse_address
 from exchange.services.user_streams import UserStreams
 from exchange.websocket.limits import LIMITS
 from exchange.websocket.running_candles import SECONDS_KEPT, history_start
-from exchange.websocket.sockets import StreamServer, now_us
+from exchange.websocket.sockets import StreamServer
 
 log = structlog.get_logger()
 

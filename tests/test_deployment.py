@@ -497,9 +497,10 @@ _Overriding.add_constructor("!reset", lambda loader, node: None)
 _Overriding.add_constructor("!override", lambda loader, node: _sequence(loader, node))
 
 
-def _sequence(loader: yaml.SafeLoader, node: yaml.Node) -> list[Any]:
+def _sequence(loader: Any, node: yaml.Node) -> list[Any]:
     assert isinstance(node, yaml.SequenceNode)
-    return loader.construct_sequence(node)
+    found: list[Any] = loader.construct_sequence(node)
+    return found
 
 
 def test_current_servers_have_volumes_of_their_own_and_the_same_secrets() -> None:

@@ -7,7 +7,6 @@ import asyncio
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -26,6 +25,7 @@ from exchange.services.backup_file import (
     sha256_of,
     write_backup,
 )
+from exchange.services.clock import now_us
 from exchange.services.embedded import ServerFault, find_postgres
 
 _NAME = "exchange-backup"
@@ -51,7 +51,7 @@ async def backup(dsn: str, file: Path, key: bytes | None, *, with_key: bool) -> 
             cluster=snapshot.cluster,
             position=snapshot.position,
             time=snapshot.time,
-            made=time.time_ns() // 1_000,
+            made=now_us(),
             schema=snapshot.schema,
             postgres=snapshot.postgres,
             dump_sha256=sha256_of(dump),

@@ -125,7 +125,7 @@ tags:
 
 # With a Docker engine: a stack of its own comes up, is traded on, killed one by one, and verified.
 compose-test: $(NEEDS)
-	EXCHANGE_TEST_COMPOSE=1 $(RUN) pytest tests/deployment/test_compose.py
+	EXCHANGE_TEST_COMPOSE=1 $(RUN) pytest tests/deployment/test_compose.py tests/deployment/test_one_container.py
 
 # Versions and hashes without an index, so that they are good with any mirror. The images leave out
 # what only `exchange up` needs: a Postgres and a Redis of its own, and what those two bring along.

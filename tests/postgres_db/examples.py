@@ -18,6 +18,7 @@ from exchange.services.messages import (
     OutcomeFrame,
     PreventedMatch,
     Result,
+    Role,
     Row,
     Special,
     Trade,
@@ -96,6 +97,8 @@ ACCOUNTS = [
         tier=2**31 - 1,
         discount=True,
         stopped=True,
+        owner=0,
+        role=Role.ADMIN,
     ),
 ]
 KEYS = [
@@ -115,6 +118,11 @@ KEYS = [
         can_trade=False,
         created=6,
         revoked=7,
+        name="Ünïcode 'quoted'",
+        can_read=False,
+        can_withdraw=True,
+        addresses=("10.0.0.0/8", "::1/128"),
+        expires=2**53,
     ),
 ]
 BALANCES = [

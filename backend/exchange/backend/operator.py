@@ -36,6 +36,7 @@ from exchange.services.commands import (
     AnyCommand,
     ChangeAccount,
     ChangeExchange,
+    ChangeKey,
     ChangeMarket,
     CreateAccount,
     CreateKey,
@@ -46,13 +47,16 @@ from exchange.services.commands import (
 )
 from exchange.services.markets import DEFAULT_RULES, Asset, Market, Mode, Tier
 from exchange.services.messages import (
+    FEE_ACCOUNT,
     Account,
+    Key,
     KeyKind,
     Order,
     Outcome,
     Reason,
     Rejected,
     Repeated,
+    Role,
 )
 from exchange.services.orders import OrderStatus
 from exchange.services.process import WorldFailed
@@ -72,6 +76,24 @@ class AdminError(Exception):
         self.sentence = sentence
 
 
+class KeyTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a new key may do, from where, and until when (µs; None: for ever)."""
+
+    name: str = ""
+    can_read: bool = True
+    can_trade: bool = True
+    can_withdraw: bool = False
+    addresses: tuple[str, ...] = ()
+    expires: int | None = None
+
+
+class MadeKey(msgspec.Struct, frozen=True):
+    """A new key; `secret` is None where only its owner has it."""
+
+    api_key: str
+    secret: str | None
+
+
 class Operator:
     """Uses the state of the moment; raises AdminError, BadRule, or ApiError while there is none."""
 
@@ -80,9 +102,9 @@ class Operator:
         self._vault = vault
         self._changing_rules = asyncio.Lock()
 
-    async def create_account(self, name: str) -> dict[str, Any]:
+    async def create_account(self, name: str, role: Role = Role.TRADER) -> dict[str, Any]:
         outcome = await self._submit(
-            CreateAccount(name=name), f"The account {name} exists already."
+            CreateAccount(name=name, role=role), f"The account {name} exists already."
         )
         created = next(row for row in outcome.rows if isinstance(row, Account))
         return {"accountId": created.id, "name": name}
@@ -114,32 +136,70 @@ class Operator:
         }
 
     async def create_key(self, account_name: str, wish: NewKey) -> dict[str, Any]:
-        """The secret is shown this once; what is journalled is its ciphertext, or a public key."""
         account = self._account(await self._state(), account_name)
+        terms = KeyTerms(can_trade=wish.can_trade)
+        made = await self.add_key(account.id, KeyKind(wish.kind.upper()), wish.public_key, terms)
+        return {"accountId": account.id, "apiKey": made.api_key, "secretKey": made.secret}
+
+    async def add_key(
+        self, account: int, kind: KeyKind, public_key: str | None, terms: KeyTerms
+    ) -> MadeKey:
+        """The secret is shown this once; what is journalled is its ciphertext, or a public key."""
         api_key = _random_text()
         secret: str | None = None
-        kind = KeyKind(wish.kind.upper())
         if kind is KeyKind.HMAC:
-            if wish.public_key is not None:
+            if public_key is not None:
                 raise AdminError(400, "An HMAC key has no publicKey.")
             secret = _random_text()
             stored = self._vault.seal(api_key, secret.encode())
         else:
-            stored = _public_key(kind, wish.public_key)
+            stored = _public_key(kind, public_key)
         await self._submit(
             CreateKey(
-                account=account.id,
+                account=account,
                 api_key=api_key,
                 kind=kind,
                 secret=stored,
-                can_trade=wish.can_trade,
+                name=terms.name,
+                can_read=terms.can_read,
+                can_trade=terms.can_trade,
+                can_withdraw=terms.can_withdraw,
+                addresses=terms.addresses,
+                expires=terms.expires,
             )
         )
-        return {"accountId": account.id, "apiKey": api_key, "secretKey": secret}
+        return MadeKey(api_key, secret)
 
-    async def revoke_key(self, api_key: str) -> dict[str, Any]:
-        await self._submit(RevokeKey(api_key=api_key))
+    async def change_key(
+        self,
+        key: Key,
+        *,
+        can_read: bool | None,
+        can_trade: bool | None,
+        can_withdraw: bool | None,
+        addresses: tuple[str, ...] | None,
+    ) -> None:
+        """In the name of the account whose key it is; what is None stays."""
+        await self._submit(
+            ChangeKey(
+                account=key.account,
+                api_key=key.api_key,
+                can_read=can_read,
+                can_trade=can_trade,
+                can_withdraw=can_withdraw,
+                addresses=addresses,
+            )
+        )
+
+    async def revoke_key(self, api_key: str, account: int = FEE_ACCOUNT) -> dict[str, Any]:
+        """In the name of the operator, or of the account whose key it is."""
+        await self._submit(RevokeKey(account=account, api_key=api_key))
         return {}
+
+    async def deposit(self, account: int, asset: str, amount: int, reference: str) -> None:
+        await self._submit(
+            Deposit(account=account, asset=asset, amount=amount, reference=reference)
+        )
 
     async def transfer(
         self, kind: type[Deposit] | type[Withdraw], wish: NewTransfer
@@ -147,7 +207,7 @@ class Operator:
         """Move money in or out; the same reference with the same content happens once."""
         state = await self._state()
         account = self._account(state, wish.account)
-        decimals = self._asset(state, wish.asset).decimals
+        decimals = self.asset(state, wish.asset).decimals
         amount = read_decimal("amount", wish.amount, decimals)
         if amount == 0:
             raise AdminError(400, "The amount must be above zero.")
@@ -176,7 +236,7 @@ class Operator:
 
     async def add_market(self, wish: NewMarket) -> dict[str, Any]:
         state = await self._state()
-        base, quote = self._asset(state, wish.base), self._asset(state, wish.quote)
+        base, quote = self.asset(state, wish.base), self.asset(state, wish.quote)
         rules = Rulebook(state.directory.assets, base).changed(DEFAULT_RULES, wish.rules)
         market = msgspec.structs.replace(market_from(wish, base, quote), rules=rules)
         await self._submit(AddMarket(market=market), f"The market {wish.symbol} exists already.")
@@ -274,7 +334,7 @@ class Operator:
         return market
 
     @staticmethod
-    def _asset(state: State, name: str) -> Asset:
+    def asset(state: State, name: str) -> Asset:
         asset = state.directory.assets.get(name)
         if asset is None:
             raise AdminError(404, f"There is no asset {name}.")

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from exchange.backend.admin import AdminApplication
-from exchange.backend.application import Application
 from exchange.backend.barrier import Barrier
 from exchange.backend.directory import Directory
 from exchange.backend.errors import ApiError
@@ -16,6 +15,7 @@ from exchange.backend.gateway import Gateway, NotExecuted, OutcomeUnknown
 from exchange.backend.listeners import Listeners
 from exchange.backend.order_limits import OrderLimits
 from exchange.backend.state import Current, State
+from exchange.backend.ui.assembly import public_application
 from exchange.backend.vault import Vault
 from exchange.postgres_db.connection import pool
 from exchange.postgres_db.epochs import cluster_uuid
@@ -66,7 +66,9 @@ class Backend:
             self._current = Current(API_LIMITS[settings.rate_limits])
             self._vault = Vault.open(settings.master_key_file)
             await self._listeners.open(
-                "SERVER_ADDR", settings.server_addr, Application(self._current)
+                "SERVER_ADDR",
+                settings.server_addr,
+                public_application(settings, self._current, self._vault),
             )
             if settings.admin_token:
                 admin = AdminApplication(settings, self._current, self._vault, health)

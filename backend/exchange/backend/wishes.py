@@ -13,33 +13,33 @@ RuleText = Annotated[str, StringConstraints(max_length=1_000)]
 Reference = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,126}[!-~])?$")]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True)
 
 
-class NewAccount(_Body):
+class NewAccount(Body):
     name: Name
 
 
-class NewKey(_Body):
+class NewKey(Body):
     kind: Literal["hmac", "ed25519", "rsa"]
     can_trade: bool = True
     public_key: Text | None = None
 
 
-class NewTransfer(_Body):
+class NewTransfer(Body):
     account: Name
     asset: AssetName
     amount: Text
     reference: Reference
 
 
-class NewAsset(_Body):
+class NewAsset(Body):
     asset: AssetName
     decimals: int
 
 
-class NewMarket(_Body):
+class NewMarket(Body):
     """Decimal texts; what is left out has a default that forbids little."""
 
     symbol: Symbol
@@ -56,17 +56,17 @@ class NewMarket(_Body):
     rules: dict[str, RuleText] = {}
 
 
-class NewMode(_Body):
+class NewMode(Body):
     mode: Literal["RUNNING", "CANCEL_ONLY", "HALTED", "BREAK"]
 
 
-class NewTier(_Body):
+class NewTier(Body):
     tier: int
     maker: Text
     taker: Text
 
 
-class MarketChange(_Body):
+class MarketChange(Body):
     """What is left out stays; `rules` are texts by the names of the rules."""
 
     maker: Text | None = None
@@ -76,11 +76,11 @@ class MarketChange(_Body):
     rules: dict[str, RuleText] = {}
 
 
-class ExchangeChange(_Body):
+class ExchangeChange(Body):
     rules: dict[str, RuleText] = {}
 
 
-class AccountChange(_Body):
+class AccountChange(Body):
     """What is left out stays."""
 
     tier: int | None = None

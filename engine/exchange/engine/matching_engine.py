@@ -25,6 +25,7 @@ from exchange.services.commands import (
     CancelOrder,
     ChangeAccount,
     ChangeExchange,
+    ChangeKey,
     ChangeMarket,
     CreateAccount,
     CreateKey,
@@ -151,7 +152,7 @@ class MatchingEngine:
             return Rejected(reason=Reason.POISON, detail=f"{type(fault).__name__}: {fault}")
 
     def _plan(self, command: AnyCommand, number: int, now: int) -> Rejected | Commit:
-        refusal = self.registry.refusal(command)
+        refusal = self.registry.refusal(command, now)
         if refusal is not None:
             return refusal
         match command:
@@ -176,6 +177,8 @@ class MatchingEngine:
                 return self._establishing(account, Created(id=number))
             case CreateKey():
                 return self._establishing(self.registry.new_key(command, now))
+            case ChangeKey():
+                return self._establishing(self.registry.changed_key(command))
             case RevokeKey():
                 return self._establishing(self.registry.revoked_key(command, now))
             case AddAsset():

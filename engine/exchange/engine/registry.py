@@ -14,6 +14,7 @@ from exchange.services.commands import (
     AnyCommand,
     ChangeAccount,
     ChangeExchange,
+    ChangeKey,
     CreateAccount,
     CreateKey,
     Deposit,
@@ -35,6 +36,7 @@ from exchange.services.messages import (
     Reason,
     Rejected,
     Repeated,
+    Role,
     Transfer,
     TransferKind,
 )
@@ -68,19 +70,27 @@ class Registry:
             case _:
                 assert_never(row)
 
-    def refusal(self, command: AnyCommand) -> Rejected | None:
-        """Why this sender may not ask for anything."""
+    def refusal(self, command: AnyCommand, now: int) -> Rejected | None:
+        """Why this sender may not ask for this."""
         if command.account not in self.accounts:
             return Rejected(reason=Reason.UNKNOWN_ACCOUNT)
-        if command.key and not self._may_trade(command.key, command.account):
+        if command.key and not self._may_use(command.key, command.account, now):
             return Rejected(reason=Reason.KEY_NOT_VALID)
         return None
 
     def new_account(self, command: CreateAccount, number: int, now: int) -> Account | Rejected:
         if command.name in self._account_names:
             return Rejected(reason=Reason.ALREADY_EXISTS)
+        owner = command.owner
+        if owner is not None:
+            if owner not in self.accounts or owner == FEE_ACCOUNT:
+                return Rejected(reason=Reason.UNKNOWN_ACCOUNT)
+            if self.accounts[owner].owner is not None or command.role is not Role.TRADER:
+                return Rejected(
+                    reason=Reason.INVALID, detail="A sub-account has no sub-accounts and no role."
+                )
         # Its journal number is an id that no lost or repeated command can give to another account.
-        return Account(id=number, name=command.name, created=now)
+        return Account(id=number, name=command.name, created=now, owner=owner, role=command.role)
 
     def changed_account(self, command: ChangeAccount) -> Account | Rejected:
         """The account as the command leaves it; the exchange's own has nothing to change."""
@@ -94,6 +104,7 @@ class Registry:
             tier=account.tier if command.tier is None else command.tier,
             discount=account.discount if command.discount is None else command.discount,
             stopped=account.stopped if command.stopped is None else command.stopped,
+            role=account.role if command.role is None else command.role,
         )
 
     def changed_exchange(self, command: ChangeExchange) -> ExchangeRules | Rejected:
@@ -125,13 +136,27 @@ class Registry:
             secret=command.secret,
             can_trade=command.can_trade,
             created=now,
+            name=command.name,
+            can_read=command.can_read,
+            can_withdraw=command.can_withdraw,
+            addresses=command.addresses,
+            expires=command.expires,
         )
 
+    def changed_key(self, command: ChangeKey) -> Key | Rejected:
+        key = self._own_key(command)
+        if isinstance(key, Rejected):
+            return key
+        changes = {
+            name: value
+            for name in ("can_read", "can_trade", "can_withdraw", "addresses", "secret")
+            if (value := getattr(command, name)) is not None
+        }
+        return replace(key, **changes)
+
     def revoked_key(self, command: RevokeKey, now: int) -> Key | Rejected:
-        key = self.keys.get(command.api_key)
-        if key is None or key.revoked is not None:
-            return Rejected(reason=Reason.UNKNOWN_KEY)
-        return replace(key, revoked=now)
+        key = self._own_key(command)
+        return key if isinstance(key, Rejected) else replace(key, revoked=now)
 
     def new_asset(self, command: AddAsset) -> Asset | Rejected:
         if command.asset.name in self.assets:
@@ -176,6 +201,18 @@ class Registry:
             return Rejected(reason=Reason.INVALID)
         return transfer
 
-    def _may_trade(self, api_key: str, account: int) -> bool:
+    def _own_key(self, command: ChangeKey | RevokeKey) -> Key | Rejected:
+        """The key that is meant, if it is there and its sender's own; all are the operator's."""
+        key = self.keys.get(command.api_key)
+        if key is None or key.revoked is not None:
+            return Rejected(reason=Reason.UNKNOWN_KEY)
+        if command.account not in (FEE_ACCOUNT, key.account):
+            return Rejected(reason=Reason.UNKNOWN_KEY)
+        return key
+
+    def _may_use(self, api_key: str, account: int, now: int) -> bool:
+        """All that is asked for by key are trades."""
         key = self.keys.get(api_key)
-        return key is not None and key.revoked is None and key.account == account and key.can_trade
+        if key is None or key.account != account:
+            return False
+        return key.is_valid(now) and key.can_trade

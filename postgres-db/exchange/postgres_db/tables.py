@@ -45,7 +45,7 @@ from exchange.services.messages import (
 )
 from exchange.services.orders import OPEN_STATUSES, ListStatus
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """The migration that this code needs; a newer schema still serves it (expand first)."""
 
 AMOUNT = Numeric(38, 0)
@@ -82,6 +82,8 @@ accounts = Table(
     Column("tier", Integer, nullable=False, server_default=text("0")),
     Column("discount", Boolean, nullable=False, server_default=text("false")),
     Column("stopped", Boolean, nullable=False, server_default=text("false")),
+    Column("owner", BigInteger),
+    Column("role", Text, nullable=False, server_default=text("'TRADER'")),
     UniqueConstraint("name"),
 )
 
@@ -95,6 +97,11 @@ keys = Table(
     Column("can_trade", Boolean, nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("revoked", BigInteger),
+    Column("name", Text, nullable=False, server_default=text("''")),
+    Column("can_read", Boolean, nullable=False, server_default=text("true")),
+    Column("can_withdraw", Boolean, nullable=False, server_default=text("false")),
+    Column("addresses", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("expires", BigInteger),
 )
 
 assets = Table(
@@ -370,6 +377,35 @@ cluster = Table(
     _single(),
     Column("uuid", Text, nullable=False, comment="The same stands in the Redis of the journal."),
     CheckConstraint("single", name="single"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("account_id", BigInteger, nullable=False),
+    Column("password", Text, nullable=False, comment="Argon2id, with its parameters."),
+    Column("totp_secret", LargeBinary, comment="Ciphertext under the master key."),
+    Column("totp_confirmed", Boolean, nullable=False, server_default=text("false")),
+    Column("totp_step", BigInteger, nullable=False, server_default=text("0")),
+    Column("created", BigInteger, nullable=False),
+    UniqueConstraint("account_id"),
+    # Names that only differ in case are the same one to people.
+    Index("users_lower_name_idx", text("lower(name)"), unique=True),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True, comment="SHA-256 of the cookie."),
+    Column("session_id", Text, nullable=False),
+    Column("user_name", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    UniqueConstraint("session_id"),
+    Index(None, "user_name"),
 )
 
 STORED_IN: dict[type[msgspec.Struct], Table] = {

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from exchange.services.markets import Asset, ExchangeRules, Market, Mode, Rules
-from exchange.services.messages import FEE_ACCOUNT, KeyKind, Message
+from exchange.services.messages import FEE_ACCOUNT, KeyKind, Message, Role
 from exchange.services.orders import (
     Contingency,
     OrderStatus,
@@ -131,7 +131,11 @@ class Withdraw(Command, frozen=True, kw_only=True):
 
 
 class CreateAccount(Command, frozen=True, kw_only=True):
+    """`owner` is the account that it shall be a sub-account of."""
+
     name: str
+    owner: int | None = None
+    role: Role = Role.TRADER
 
 
 class CreateKey(Command, frozen=True, kw_only=True):
@@ -141,9 +145,27 @@ class CreateKey(Command, frozen=True, kw_only=True):
     kind: KeyKind
     secret: bytes
     can_trade: bool
+    name: str = ""
+    can_read: bool = True
+    can_withdraw: bool = False
+    addresses: tuple[str, ...] = ()
+    expires: int | None = None
+
+
+class ChangeKey(Command, frozen=True, kw_only=True):
+    """What is None stays. `secret` is the same one under another master key."""
+
+    api_key: str
+    can_read: bool | None = None
+    can_trade: bool | None = None
+    can_withdraw: bool | None = None
+    addresses: tuple[str, ...] | None = None
+    secret: bytes | None = None
 
 
 class RevokeKey(Command, frozen=True, kw_only=True):
+    """By the operator, or by the account whose key it is."""
+
     api_key: str
 
 
@@ -181,6 +203,7 @@ class ChangeAccount(Command, frozen=True, kw_only=True):
     tier: int | None = None
     discount: bool | None = None
     stopped: bool | None = None
+    role: Role | None = None
 
 
 AnyCommand = (
@@ -195,6 +218,7 @@ AnyCommand = (
     | Withdraw
     | CreateAccount
     | CreateKey
+    | ChangeKey
     | RevokeKey
     | AddAsset
     | AddMarket

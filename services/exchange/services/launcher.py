@@ -331,6 +331,8 @@ Ctrl-C stops it; what it holds stays.
         kept = {key: os.environ[key] for key in (*_SYSTEM_VARIABLES, *passed) if key in os.environ}
         environment = {
             "CREATE_DEFAULT_MARKETS": "1",
+            "REGISTRATION": "open",
+            "TEST_FUNDS": "on",
             **kept,
             "PYTHONUNBUFFERED": "1",
             "DATABASE_URL": self._database_url,

@@ -44,6 +44,13 @@ class KeyKind(StrEnum):
     RSA = "RSA"
 
 
+class Role(StrEnum):
+    """What the user of an account may do on the trading page."""
+
+    TRADER = "TRADER"
+    ADMIN = "ADMIN"
+
+
 class TransferKind(StrEnum):
     DEPOSIT = "DEPOSIT"
     WITHDRAWAL = "WITHDRAWAL"
@@ -68,7 +75,10 @@ class Message(
 
 
 class Account(Message, frozen=True, kw_only=True):
-    """`discount`: fees are paid in the discount asset if it has enough. `stopped`: no orders."""
+    """`discount`: fees are paid in the discount asset if it has enough. `stopped`: no orders.
+
+    `owner` is the account that this one is a sub-account of, None for one that stands by itself.
+    """
 
     id: int
     name: str
@@ -76,9 +86,14 @@ class Account(Message, frozen=True, kw_only=True):
     tier: int = 0
     discount: bool = False
     stopped: bool = False
+    owner: int | None = None
+    role: Role = Role.TRADER
 
 
 class Key(Message, frozen=True, kw_only=True):
+    """`addresses` are networks that its requests may come from; empty: any. `expires` is when it
+    stops being valid, in µs."""
+
     api_key: str
     account: int
     kind: KeyKind
@@ -86,6 +101,15 @@ class Key(Message, frozen=True, kw_only=True):
     can_trade: bool
     created: int
     revoked: int | None = None
+    name: str = ""
+    can_read: bool = True
+    can_withdraw: bool = False
+    addresses: tuple[str, ...] = ()
+    expires: int | None = None
+
+    def is_valid(self, now: int) -> bool:
+        """Whether it can be used at this time, in µs."""
+        return self.revoked is None and (self.expires is None or now < self.expires)
 
 
 class Counters(Message, frozen=True, kw_only=True):

@@ -18,6 +18,8 @@ from exchange.services.commands import (
     CreateAccount,
     CreateKey,
     Deposit,
+    MoveFunds,
+    RequestWithdrawal,
     RevokeKey,
     Withdraw,
 )
@@ -74,7 +76,7 @@ class Registry:
         """Why this sender may not ask for this."""
         if command.account not in self.accounts:
             return Rejected(reason=Reason.UNKNOWN_ACCOUNT)
-        if command.key and not self._may_use(command.key, command.account, now):
+        if command.key and not self._may_use(command, now):
             return Rejected(reason=Reason.KEY_NOT_VALID)
         return None
 
@@ -108,7 +110,9 @@ class Registry:
         )
 
     def changed_exchange(self, command: ChangeExchange) -> ExchangeRules | Rejected:
-        rules = command.rules
+        # Whoever sends all rules may not know yet that withdrawals were frozen.
+        is_frozen = self.exchange_rules.withdrawals_frozen
+        rules = replace(command.rules, withdrawals_frozen=is_frozen)
         limits = (
             rules.orders_max,
             rules.algo_orders_max,
@@ -117,10 +121,17 @@ class Registry:
         )
         if not all(0 <= limit <= SMALL_MAX for limit in limits):
             return Rejected(reason=Reason.INVALID, detail="A limit is a number from 0 on.")
-        if not all(0 <= amount <= SUPPLY_MAX for amount in rules.assets_max.values()):
+        amounts = (
+            rules.assets_max,
+            rules.withdrawal_max,
+            rules.withdrawal_day_max,
+            rules.withdrawal_free_max,
+            rules.withdrawal_single_max,
+        )
+        if not all(0 <= amount <= SUPPLY_MAX for by in amounts for amount in by.values()):
             return Rejected(reason=Reason.INVALID, detail="An amount must not be below zero.")
-        named = {rules.discount_asset, *rules.assets_max} - {""}
-        if any(name not in self.assets for name in named):
+        named = [rules.discount_asset, *(name for by in amounts for name in by)]
+        if any(name and name not in self.assets for name in named):
             return Rejected(reason=Reason.UNKNOWN_ASSET)
         if not 0 <= rules.discount <= RATE_SCALE:
             return Rejected(reason=Reason.INVALID, detail="The discount is a factor from 0 to 1.")
@@ -177,18 +188,18 @@ class Registry:
         return market
 
     def new_transfer(
-        self, command: Deposit | Withdraw, number: int, now: int
+        self, command: Deposit | Withdraw | RequestWithdrawal | MoveFunds, number: int, now: int
     ) -> Transfer | Rejected | Repeated:
         """Repeated where the same money has moved under this reference before."""
-        is_deposit = isinstance(command, Deposit)
         transfer = Transfer(
             number=number,
             account=command.account,
             asset=command.asset,
-            kind=TransferKind.DEPOSIT if is_deposit else TransferKind.WITHDRAWAL,
+            kind=_TRANSFER_KINDS[type(command)],
             amount=command.amount,
             reference=command.reference,
             time=now,
+            counterparty=command.to if isinstance(command, MoveFunds) else None,
         )
         known = self._transfers.get(command.reference)
         if known is not None:
@@ -199,7 +210,23 @@ class Registry:
             return Rejected(reason=Reason.UNKNOWN_ASSET)
         if command.amount <= 0 or not command.reference:
             return Rejected(reason=Reason.INVALID)
+        if isinstance(command, MoveFunds) and not self._share_owner(command.account, command.to):
+            return Rejected(
+                reason=Reason.NOT_ALLOWED, detail="Both must be different accounts of one owner."
+            )
         return transfer
+
+    def unused_reference(self, wanted: str) -> str:
+        """As wanted, or the like."""
+        while wanted in self._transfers:
+            wanted += "+"
+        return wanted
+
+    def _share_owner(self, account: int, other: int) -> bool:
+        if account == other or other not in self.accounts:
+            return False
+        owners = [self.accounts[one].owner for one in (account, other)]
+        return (owners[0] or account) == (owners[1] or other)
 
     def _own_key(self, command: ChangeKey | RevokeKey) -> Key | Rejected:
         """The key that is meant, if it is there and its sender's own; all are the operator's."""
@@ -210,9 +237,16 @@ class Registry:
             return Rejected(reason=Reason.UNKNOWN_KEY)
         return key
 
-    def _may_use(self, api_key: str, account: int, now: int) -> bool:
-        """All that is asked for by key are trades."""
-        key = self.keys.get(api_key)
-        if key is None or key.account != account:
+    def _may_use(self, command: AnyCommand, now: int) -> bool:
+        key = self.keys.get(command.key)
+        if key is None or key.account != command.account or not key.is_valid(now):
             return False
-        return key.is_valid(now) and key.can_trade
+        return key.can_withdraw if isinstance(command, RequestWithdrawal) else key.can_trade
+
+
+_TRANSFER_KINDS = {
+    Deposit: TransferKind.DEPOSIT,
+    Withdraw: TransferKind.WITHDRAWAL,
+    RequestWithdrawal: TransferKind.WITHDRAWAL,
+    MoveFunds: TransferKind.TRANSFER,
+}

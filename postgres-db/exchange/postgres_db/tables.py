@@ -32,6 +32,7 @@ from exchange.services.candles import Candle
 from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import (
     Account,
+    Act,
     Amendment,
     AveragePrices,
     Balance,
@@ -42,10 +43,11 @@ from exchange.services.messages import (
     PreventedMatch,
     Trade,
     Transfer,
+    Withdrawal,
 )
 from exchange.services.orders import OPEN_STATUSES, ListStatus
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 """The migration that this code needs; a newer schema still serves it (expand first)."""
 
 AMOUNT = Numeric(38, 0)
@@ -55,6 +57,8 @@ HASH = Numeric(20, 0)
 
 OPEN = f"status IN ({', '.join(repr(status.value) for status in sorted(OPEN_STATUSES))})"
 """The SQL for `Order.is_open`, worded as the partial index is, so that queries can use it."""
+OPEN_WITHDRAWAL = "status IN ('APPROVED', 'PENDING')"
+"""The SQL for `Withdrawal.is_open`, alike."""
 OPEN_LIST = f"status = '{ListStatus.EXECUTING.value}'"
 """The SQL for `OrderList.is_open`, alike."""
 
@@ -145,6 +149,11 @@ exchange_rules = Table(
     Column("assets_max", JSON, nullable=False),
     Column("discount_asset", Text, nullable=False),
     Column("discount", Integer, nullable=False, comment="Millionths."),
+    Column("withdrawal_max", JSON, nullable=False, server_default=text("'{}'")),
+    Column("withdrawal_day_max", JSON, nullable=False, server_default=text("'{}'")),
+    Column("withdrawal_free_max", JSON, nullable=False, server_default=text("'{}'")),
+    Column("withdrawal_single_max", JSON, nullable=False, server_default=text("'{}'")),
+    Column("withdrawals_frozen", Boolean, nullable=False, server_default=text("false")),
     _single(),
     CheckConstraint("single", name="single"),
 )
@@ -301,8 +310,47 @@ transfers = Table(
     Column("amount", AMOUNT, nullable=False),
     Column("reference", Text, nullable=False),
     Column("time", BigInteger, nullable=False),
+    Column("counterparty", BigInteger),
     UniqueConstraint("reference"),
     CheckConstraint("amount > 0", name="amount"),
+    Index(None, "account_id", "number"),
+    Index(
+        "transfers_counterparty_idx",
+        "counterparty",
+        "number",
+        postgresql_where=text("counterparty IS NOT NULL"),
+    ),
+)
+
+withdrawals = Table(
+    "withdrawals",
+    metadata,
+    Column("reference", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("account_id", BigInteger, nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("amount", AMOUNT, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("approvals", JSONB, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    CheckConstraint("amount > 0", name="amount"),
+    Index(None, "account_id", "created"),
+    Index("withdrawals_open_idx", "created", postgresql_where=text(OPEN_WITHDRAWAL)),
+)
+
+acts = Table(
+    "acts",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("time", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("act", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
 )
 
 candles = Table(
@@ -423,6 +471,8 @@ STORED_IN: dict[type[msgspec.Struct], Table] = {
     Balance: balances,
     Trade: trades,
     Transfer: transfers,
+    Withdrawal: withdrawals,
+    Act: acts,
     Candle: candles,
 }
 

@@ -1,11 +1,12 @@
 """Every command: what someone asks of the exchange, as it stands in the journal."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 import msgspec
 
 from exchange.services.markets import Asset, ExchangeRules, Market, Mode, Rules
-from exchange.services.messages import FEE_ACCOUNT, KeyKind, Message, Role
+from exchange.services.messages import FEE_ACCOUNT, Author, KeyKind, Message, Role
 from exchange.services.orders import (
     Contingency,
     OrderStatus,
@@ -122,12 +123,60 @@ class Deposit(Command, frozen=True, kw_only=True):
     asset: str
     amount: int
     reference: str
+    author: Author | None = None
 
 
 class Withdraw(Command, frozen=True, kw_only=True):
     asset: str
     amount: int
     reference: str
+    author: Author | None = None
+
+
+class MoveFunds(Command, frozen=True, kw_only=True):
+    """To another account of the same owner."""
+
+    to: int
+    asset: str
+    amount: int
+    reference: str
+
+
+class RequestWithdrawal(Command, frozen=True, kw_only=True):
+    """Have money paid out to an address that only the custody understands."""
+
+    asset: str
+    amount: int
+    address: str
+    reference: str
+
+
+class Decision(StrEnum):
+    APPROVE = "APPROVE"
+    REJECT = "REJECT"
+    FINISH = "FINISH"
+    """It was paid."""
+
+
+class DecideWithdrawal(Command, frozen=True, kw_only=True):
+    reference: str
+    decision: Decision
+    author: Author
+
+
+class FreezeWithdrawals(Command, frozen=True, kw_only=True):
+    """While they are frozen nothing is asked for and nothing approved; rejecting goes on."""
+
+    is_frozen: bool
+    author: Author
+
+
+class Note(Command, frozen=True, kw_only=True):
+    """Something that was done beside the state of the exchange, to be on record with all else."""
+
+    act: str
+    subject: str
+    author: Author
 
 
 class CreateAccount(Command, frozen=True, kw_only=True):
@@ -136,6 +185,7 @@ class CreateAccount(Command, frozen=True, kw_only=True):
     name: str
     owner: int | None = None
     role: Role = Role.TRADER
+    author: Author | None = None
 
 
 class CreateKey(Command, frozen=True, kw_only=True):
@@ -150,6 +200,7 @@ class CreateKey(Command, frozen=True, kw_only=True):
     can_withdraw: bool = False
     addresses: tuple[str, ...] = ()
     expires: int | None = None
+    author: Author | None = None
 
 
 class ChangeKey(Command, frozen=True, kw_only=True):
@@ -161,20 +212,24 @@ class ChangeKey(Command, frozen=True, kw_only=True):
     can_withdraw: bool | None = None
     addresses: tuple[str, ...] | None = None
     secret: bytes | None = None
+    author: Author | None = None
 
 
 class RevokeKey(Command, frozen=True, kw_only=True):
     """By the operator, or by the account whose key it is."""
 
     api_key: str
+    author: Author | None = None
 
 
 class AddAsset(Command, frozen=True, kw_only=True):
     asset: Asset
+    author: Author | None = None
 
 
 class AddMarket(Command, frozen=True, kw_only=True):
     market: Market
+    author: Author | None = None
 
 
 class SetMode(Command, frozen=True, kw_only=True):
@@ -182,6 +237,7 @@ class SetMode(Command, frozen=True, kw_only=True):
 
     symbol: str | None
     mode: Mode
+    author: Author | None = None
 
 
 class ChangeMarket(Command, frozen=True, kw_only=True):
@@ -191,10 +247,12 @@ class ChangeMarket(Command, frozen=True, kw_only=True):
     maker_rate: int
     taker_rate: int
     rules: Rules
+    author: Author | None = None
 
 
 class ChangeExchange(Command, frozen=True, kw_only=True):
     rules: ExchangeRules
+    author: Author | None = None
 
 
 class ChangeAccount(Command, frozen=True, kw_only=True):
@@ -204,6 +262,7 @@ class ChangeAccount(Command, frozen=True, kw_only=True):
     discount: bool | None = None
     stopped: bool | None = None
     role: Role | None = None
+    author: Author | None = None
 
 
 AnyCommand = (
@@ -216,6 +275,11 @@ AnyCommand = (
     | AmendOrder
     | Deposit
     | Withdraw
+    | MoveFunds
+    | RequestWithdrawal
+    | DecideWithdrawal
+    | FreezeWithdrawals
+    | Note
     | CreateAccount
     | CreateKey
     | ChangeKey

@@ -54,6 +54,17 @@ class Role(StrEnum):
 class TransferKind(StrEnum):
     DEPOSIT = "DEPOSIT"
     WITHDRAWAL = "WITHDRAWAL"
+    TRANSFER = "TRANSFER"
+    """Between two accounts: nothing enters or leaves."""
+
+
+class WithdrawalStatus(StrEnum):
+    """What is asked for has left the account at once, and comes back if it is rejected."""
+
+    PENDING = "PENDING"
+    APPROVED = "APPROVED"
+    DONE = "DONE"
+    REJECTED = "REJECTED"
 
 
 class Message(
@@ -69,6 +80,13 @@ class Message(
 
     Messages hold no cycles, so the garbage collector need not look at them.
     """
+
+
+class Author(Message, frozen=True, kw_only=True, tag=False):
+    """Who has done something that is to be on record, and why."""
+
+    name: str
+    reason: str = ""
 
 
 # --- Rows: the new state of one thing ---------------------------------------------------------
@@ -306,7 +324,8 @@ class Trade(Message, frozen=True, kw_only=True):
 
 
 class Transfer(Message, frozen=True, kw_only=True):
-    """Money that entered or left; `number` is the journal number of its command."""
+    """Money that entered or left, or went to the account of `counterparty`; `number` is the
+    journal number of its command."""
 
     number: int
     account: int
@@ -315,6 +334,46 @@ class Transfer(Message, frozen=True, kw_only=True):
     amount: int
     reference: str
     time: int
+    counterparty: int | None = None
+
+
+class Withdrawal(Message, frozen=True, kw_only=True):
+    """Money that is to be paid out; `number` is that of the command that asked for it.
+
+    `approvals` are the names of those who have agreed.
+    """
+
+    reference: str
+    number: int
+    account: int
+    asset: str
+    amount: int
+    address: str
+    status: WithdrawalStatus
+    approvals: tuple[str, ...]
+    created: int
+    updated: int
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still to be decided, or paid."""
+        return self.status in (WithdrawalStatus.PENDING, WithdrawalStatus.APPROVED)
+
+
+class Act(Message, frozen=True, kw_only=True):
+    """What somebody did who may do more than trade; `number` is that of its command.
+
+    `before` and `after` are JSON of what has changed, without secrets; "" where there was nothing.
+    """
+
+    number: int
+    time: int
+    actor: str
+    act: str
+    subject: str
+    reason: str
+    before: str
+    after: str
 
 
 class Level(Message, frozen=True, kw_only=True):
@@ -341,6 +400,8 @@ Row = (
     | Balance
     | Trade
     | Transfer
+    | Withdrawal
+    | Act
     | Level
 )
 
@@ -381,6 +442,12 @@ class Reason(StrEnum):
     TOO_LITTLE_LIQUIDITY = "TOO_LITTLE_LIQUIDITY"
     """Not even one lot; `detail` is the Filter whose minimum is meant."""
     REFERENCE_USED = "REFERENCE_USED"
+    WITHDRAWALS_FROZEN = "WITHDRAWALS_FROZEN"
+    UNKNOWN_WITHDRAWAL = "UNKNOWN_WITHDRAWAL"
+    LIMIT = "LIMIT"
+    """`detail` says which."""
+    NOT_ALLOWED = "NOT_ALLOWED"
+    """`detail` says why."""
     ALREADY_EXISTS = "ALREADY_EXISTS"
     INVALID = "INVALID"
     POISON = "POISON"

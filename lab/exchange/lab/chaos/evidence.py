@@ -335,7 +335,7 @@ _SUMS = """
         SELECT asset, sum(free + locked) AS held FROM balances GROUP BY asset
     ) balances FULL JOIN (
         SELECT asset, sum(CASE kind WHEN 'DEPOSIT' THEN amount ELSE -amount END) AS moved
-        FROM transfers GROUP BY asset
+        FROM transfers WHERE kind <> 'TRANSFER' GROUP BY asset
     ) transfers USING (asset)
 """
 _NEGATIVE = "SELECT count(*) FROM balances WHERE free < 0 OR locked < 0"

@@ -24,7 +24,7 @@ COMMANDS = [
     "db upgrade", "bench", "replay", "verify", "recover", "alarm clear", "backup", "restore",
     "chaos", "client-config", "account role", "account password", "admin audit",
     "admin withdrawals", "admin approve", "admin reject", "admin finish", "admin freeze",
-    "admin thaw", "admin mode",
+    "admin thaw", "admin mode", "admin rotate-master-key",
 ]  # fmt: skip
 
 

@@ -158,6 +158,10 @@ def _own_routes(members: Members) -> APIRouter:
     async def clear_alarm(name: str, who: Who) -> dict[str, Any]:
         return await who.because("").clear_alarm(name)
 
+    @router.post("/master-key")
+    async def rotate_master_key(who: Who) -> dict[str, int]:
+        return await members.rotate_master_key(who.because(""))
+
     return router
 
 

@@ -23,6 +23,7 @@ from exchange.backend.state import Current
 from exchange.backend.vault import Vault
 from exchange.services.messages import Account, Role
 from exchange.services.process import WorldFailed
+from exchange.services.settings import InvalidSettings
 
 TOKEN_BYTES = 32
 KNOWN_S, KNOWN_MAX = 2.0, 10_000
@@ -187,6 +188,25 @@ class Members:
 
     async def user_has_totp(self, member: Member) -> bool:
         return (await self._user(member.name)).totp_confirmed
+
+    async def rotate_master_key(self, operator: Operator) -> dict[str, int]:
+        """Read the file of master keys again, and seal everything under the newest one."""
+        try:
+            self._vault.reload()
+        except InvalidSettings as fault:
+            raise AdminError(400, f"{fault}") from None
+        await operator.note("RotateMasterKey", f"master key {self._vault.newest}")
+        keys = await operator.reseal_keys()
+        with _unavailable():
+            sealed_secrets = await member_rows.select_totp_secrets(self._database)
+        outdated = [(name, one) for name, one in sealed_secrets if self._vault.is_outdated(one)]
+        for name, sealed in outdated:
+            secret = self._vault.unseal(_totp_name(name), sealed)
+            with _unavailable():
+                await member_rows.replace_totp_secret(
+                    self._database, name, sealed, self._vault.seal(_totp_name(name), secret)
+                )
+        return {"masterKey": self._vault.newest, "keys": keys, "authenticators": len(outdated)}
 
     # --- Accounts ---------------------------------------------------------------------------------
 

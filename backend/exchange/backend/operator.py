@@ -211,6 +211,23 @@ class Operator:
             )
         )
 
+    async def reseal_keys(self) -> int:
+        """Encrypt anew, under the newest master key, what others have sealed; how many those were."""
+        outdated = [
+            key
+            for key in (await self.state()).directory.all_keys()
+            if key.kind is KeyKind.HMAC and key.revoked is None
+            if self._vault.is_outdated(key.secret)
+        ]
+        # The act is one, however many keys there are.
+        plain = copy.copy(self)
+        plain._author = None  # noqa: SLF001, it is one of us
+        for key in outdated:
+            secret = self._vault.unseal(key.api_key, key.secret)
+            sealed = self._vault.seal(key.api_key, secret)
+            await plain.submit(ChangeKey(api_key=key.api_key, secret=sealed))
+        return len(outdated)
+
     async def revoke_key(self, api_key: str, account: int = FEE_ACCOUNT) -> dict[str, Any]:
         """In the name of the operator, or of the account whose key it is."""
         await self.submit(RevokeKey(account=account, api_key=api_key))

@@ -136,6 +136,7 @@ class Backend:
             state.gateway.run(position),
             state.barrier.listen(),
             state.barrier.poll(),
+            state.barrier.watch(),
         ]
         if settings.create_default_markets:
             work.append(_create_default_markets(state))

@@ -43,7 +43,7 @@ class Admin:
         """That of the `exchange up` of a folder; without one, the environment's, if it names any,
         else that of the default folder.
         """
-        if folder is None and environment.keys() & _VARIABLES:
+        if cls.is_elsewhere(folder, environment):
             settings = Settings.from_environment(environment)
             if not settings.admin_token:
                 raise AdminFault("ADMIN_URL is set, but neither ADMIN_TOKEN nor ADMIN_TOKEN_FILE.")
@@ -59,6 +59,11 @@ class Admin:
                 "with --data, or set ADMIN_URL and ADMIN_TOKEN."
             )
         return cls(run.admin, run.admin_token)
+
+    @staticmethod
+    def is_elsewhere(folder: Path | None, environment: Mapping[str, str] = os.environ) -> bool:
+        """Whether it is the environment that says where the exchange is."""
+        return folder is None and bool(environment.keys() & _VARIABLES)
 
     def get(self, *path: str) -> dict[str, Any]:
         found: dict[str, Any] = self._call("GET", path, None)

@@ -1,6 +1,7 @@
 """The commands of those who watch over an exchange: `exchange admin …`."""
 
 import json
+import secrets
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +11,7 @@ import typer
 
 from exchange.services.admin import Admin
 from exchange.services.options import AsJson, Data, print_fields
+from exchange.services.run_file import default_folder, write_private
 
 admin_app = typer.Typer(help="Withdrawals, halts, and who did what.", no_args_is_help=True)
 Withdrawal = Annotated[str, typer.Argument(help="Its id, as `exchange admin withdrawals` says.")]
@@ -132,6 +134,28 @@ def set_mode(
     """
     body = {"mode": mode.value.upper().replace("-", "_")}
     print_fields(Admin.find(data).post("exchange", "mode", body=body), as_json)
+
+
+@admin_app.command("rotate-master-key")
+def rotate_master_key(data: Data = None, as_json: AsJson = False) -> None:
+    """Encrypt all API secrets anew, under a new master key.
+
+    The file of an `exchange up` gets its new key here. Elsewhere, first put a new line on top of what
+    MASTER_KEY_FILE names, for all backends: a number that was not there yet, a colon, 64 hex digits.
+    Keep the old lines as long as there are backups from before.
+
+    Example: exchange --reason "yearly" admin rotate-master-key
+    """
+    admin = Admin.find(data)
+    if not Admin.is_elsewhere(data):
+        _add_master_key((data or default_folder()).expanduser() / "master.key")
+    print_fields(admin.post("master-key", body={}), as_json)
+
+
+def _add_master_key(path: Path) -> None:
+    lines = path.read_text(encoding="ascii").split()
+    numbers = [int(number or 1) for number, _, _ in (line.rpartition(":") for line in lines)]
+    write_private(path, "\n".join([f"{max(numbers) + 1}:{secrets.token_hex(32)}", *lines, ""]))
 
 
 def _decide(reference: str, decision: str, data: Path | None, as_json: bool) -> None:

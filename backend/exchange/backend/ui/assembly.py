@@ -5,6 +5,7 @@ from starlette.types import ASGIApp
 from exchange.backend import control
 from exchange.backend.application import Application
 from exchange.backend.browsers import Browsers
+from exchange.backend.headers import PageHeaders
 from exchange.backend.members import Members
 from exchange.backend.operator import Operator
 from exchange.backend.request_limits import RequestLimits
@@ -39,4 +40,4 @@ def public_application(
     def site(limits: RequestLimits) -> Site:
         return Site(current, limits, browsers, operator, routers)
 
-    return Application(current, browsers, site)
+    return Application(current, browsers, site, PageHeaders(settings.public_ws_url))

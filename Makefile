@@ -14,7 +14,8 @@ EXCHANGE ?= $(CURDIR)/.venv/bin/exchange
 NEEDS := .venv/installed
 endif
 
-.PHONY: targets install run test check lint types imports format bench chaos seeds clients bots images tags
+.PHONY: targets install run test check audit lint types imports format bench chaos seeds clients bots images
+.PHONY: tags compose-test pins clean
 .PHONY: compose-test pins clean
 
 targets:
@@ -22,6 +23,7 @@ targets:
 	@echo "make run       the whole exchange on this machine, until Ctrl-C"
 	@echo "make test      the tests"
 	@echo "make check     lint, types and imports"
+	@echo "make audit     known vulnerabilities of the pinned dependencies; asks the network"
 	@echo "make format    rewrite the code in the house style"
 	@echo "make bench     durable orders beside a trivial handler, on this machine"
 	@echo "make chaos     kill processes at random, and prove that nothing acknowledged is lost"
@@ -54,6 +56,13 @@ check: lint types imports
 lint: $(NEEDS)
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
+	$(RUN) bandit --quiet --recursive -ll -ii $(filter-out lab tests,$(SOURCES))
+
+# Whether a pinned dependency is known to be vulnerable: needs a network.
+audit:
+	python3 -m venv .audit
+	.audit/bin/pip install --quiet pip-audit
+	.audit/bin/pip-audit --require-hashes --disable-pip -r requirements-dev.txt
 
 types: $(NEEDS)
 	$(RUN) mypy $(SOURCES)
@@ -146,4 +155,4 @@ pins:
 	rm -rf .pins
 
 clean:
-	rm -rf .venv .clients .bots .pins .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .clients .bots .pins .audit .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -43,6 +43,7 @@ from exchange.services.messages import (
     Row,
     Trade,
     Transfer,
+    Withdrawal,
 )
 from exchange.services.orders import Contingency, OrderStatus, OrderType, SelfTrade, Side
 
@@ -385,7 +386,8 @@ def live_rows(engine: MatchingEngine) -> list[Row]:
         rows += [book.lists[list_id] for list_id in sorted(book.lists)]
     for book in books:
         rows += by_queue(book.orders.values())
-    return rows
+    withdrawals = engine.withdrawals._by_reference.values()
+    return rows + sorted((one for one in withdrawals if one.is_open), key=lambda one: one.number)
 
 
 def by_queue(orders: Iterable[Order]) -> list[Order]:
@@ -398,8 +400,9 @@ def started_from_rows(engine: MatchingEngine, outcomes: Iterable[Outcome]) -> Ma
     for row in live_rows(engine):
         started.restore(row)
     for outcome in outcomes:
-        for row in rows_of(outcome, Transfer):
-            started.restore(row)
+        for row in outcome.rows:
+            if isinstance(row, Transfer | Withdrawal):
+                started.restore(row)
         if outcome.request is not None and not isinstance(outcome.result, Repeated):
             started.requests.remember(outcome.request, outcome.number, outcome.deadline)
     return started

@@ -199,7 +199,7 @@ def test_who_only_names_a_key_must_name_a_valid_one(
     directory: Directory, api_key: str, code: int
 ) -> None:
     with pytest.raises(ApiError) as caught:
-        identify(api_key, directory)
+        identify(api_key, directory, NOW)
 
-    assert identify(API_KEY, directory).key.account == 7
+    assert identify(API_KEY, directory, NOW).key.account == 7
     assert caught.value.code == code

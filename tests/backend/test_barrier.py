@@ -168,3 +168,21 @@ async def test_a_postgres_that_was_set_back_does_not_answer(
 
     assert caught.value.code == -1001
     assert time.monotonic() - began < 1
+
+
+async def test_a_view_is_stale_until_it_has_kept_up(barrier: Barrier, redis_url: str) -> None:
+    set_top(redis_url, 5)
+    barrier._current_at -= barriers.STALE_S + 1
+    assert barrier.is_stale
+
+    watching = asyncio.create_task(barrier.watch())
+    await asyncio.sleep(0.05)
+    was_stale_behind = barrier.is_stale
+    barrier.views.advance(5)
+    async with asyncio.timeout(30):
+        while barrier.is_stale:
+            await asyncio.sleep(0.01)
+
+    assert was_stale_behind
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from exchange.services.markets import Asset, ExchangeRules, Feature, Market, Mode, Rules, Tier
 from exchange.services.messages import (
     Account,
+    Act,
     Amendment,
     AveragePrices,
     Balance,
@@ -18,11 +19,14 @@ from exchange.services.messages import (
     OutcomeFrame,
     PreventedMatch,
     Result,
+    Role,
     Row,
     Special,
     Trade,
     Transfer,
     TransferKind,
+    Withdrawal,
+    WithdrawalStatus,
 )
 from exchange.services.orders import (
     Contingency,
@@ -76,6 +80,11 @@ EXCHANGE_RULES = ExchangeRules(
     assets_max={"USDC": HUGE, "B": 1, "SOL": 2**64},
     discount_asset="SOL",
     discount=750_000,
+    withdrawal_max={"B": 1, "USDC": HUGE},
+    withdrawal_day_max={"B": 1, "SOL": 2**64},
+    withdrawal_free_max={"SOL": 0},
+    withdrawal_single_max={},
+    withdrawals_frozen=True,
 )
 AVERAGE_PRICES = AveragePrices(symbol="SOLUSDC", minutes=((28_333_333, HUGE, 2**64), (5, 0, 1)))
 COUNTERS = Counters(
@@ -96,6 +105,8 @@ ACCOUNTS = [
         tier=2**31 - 1,
         discount=True,
         stopped=True,
+        owner=0,
+        role=Role.ADMIN,
     ),
 ]
 KEYS = [
@@ -115,6 +126,11 @@ KEYS = [
         can_trade=False,
         created=6,
         revoked=7,
+        name="Ünïcode 'quoted'",
+        can_read=False,
+        can_withdraw=True,
+        addresses=("10.0.0.0/8", "::1/128"),
+        expires=2**53,
     ),
 ]
 BALANCES = [
@@ -140,6 +156,42 @@ TRANSFERS = [
         reference="two",
         time=9,
     ),
+    Transfer(
+        number=5,
+        account=1,
+        asset="SOL",
+        kind=TransferKind.TRANSFER,
+        amount=2,
+        reference="three",
+        time=10,
+        counterparty=2**40,
+    ),
+]
+WITHDRAWALS = [
+    Withdrawal(
+        reference="ünïcode 'w'",
+        number=4,
+        account=1,
+        asset="SOL",
+        amount=HUGE,
+        address="bank \\ one",
+        status=WithdrawalStatus.PENDING,
+        approvals=("carol", "dave"),
+        created=9,
+        updated=10,
+    )
+]
+ACTS = [
+    Act(
+        number=9,
+        time=11,
+        actor="carol",
+        act="ChangeAccount",
+        subject="account 'alice'",
+        reason="",
+        before="",
+        after='{"stopped":true}',
+    )
 ]
 
 
@@ -307,6 +359,8 @@ EXAMPLES: dict[type[Row], list[Row]] = {
     Balance: [*BALANCES],
     Trade: [trade(1), trade(2, buy_fee_asset="BNB"), trade(3, sell_fee_asset="TAB\t\\N")],
     Transfer: [*TRANSFERS],
+    Withdrawal: [*WITHDRAWALS],
+    Act: [*ACTS],
 }
 """Some of every kind that is stored."""
 

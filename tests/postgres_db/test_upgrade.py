@@ -190,7 +190,9 @@ async def test_the_first_tables_hold_the_account_of_the_exchange(database_url: s
         accounts = await connection.fetch("SELECT * FROM accounts")
         position = await connection.fetchrow("SELECT * FROM position")
 
-    assert [tuple(account) for account in accounts] == [(0, "exchange", 0, 0, False, False)]
+    assert [tuple(account) for account in accounts] == [
+        (0, "exchange", 0, 0, False, False, None, "TRADER")
+    ]
     assert tuple(position) == (True, 0, 0, 0, 0, 0)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from exchange.backend import errors
-from exchange.backend.authentication import Signed, authenticate, identify, vouch
+from exchange.backend.authentication import Signed, authenticate, identify, trust, vouch
 from exchange.backend.directory import KnownKey
 from exchange.backend.endpoints import Call, Endpoint, Security
 from exchange.backend.formats import TimeUnit
@@ -44,26 +44,41 @@ class Visit:
         unit: TimeUnit,
         *,
         session: KnownKey | None = None,
+        browser: KnownKey | None = None,
     ) -> Call:
         """Understand the request; raises ApiError for whatever is wrong with it.
 
-        `session` is the key that its connection has logged on with, if that is to vouch for it.
+        `session` is the key that its connection has logged on with, if that is to vouch for it;
+        `browser` stands for the user of a browser that has signed in.
         """
         signed: Signed | None = None
-        if endpoint.is_signed:
-            if session is not None:
-                signed = vouch(sent, session, self._now)
+        if endpoint.needs_key:
+            if self._current.state.barrier.is_stale:
+                errors.UNAVAILABLE.refuse()
+            if browser is not None:
+                signed = trust(sent, browser, self._now)
             else:
-                signed = authenticate(sent, api_key, self._current.state.directory, self._now)
-            if endpoint.security is Security.TRADE and not signed.key.can_trade:
-                errors.KEY_REJECTED.refuse()
-        elif endpoint.needs_key:
-            directory = self._current.state.directory
-            signed = identify(api_key if session is None else session.name, directory)
+                signed = self._caller(endpoint, sent, api_key, session)
+                self._check_permission(endpoint, signed.key)
         values = endpoint.table.read(sent.values)
         if (weight := endpoint.weigh(values)) > 1:
             self._limits.weigh(self._address, weight - 1, self._second)
         return Call(current=self._current, values=values, now=self._now, unit=unit, signed=signed)
+
+    def _caller(
+        self, endpoint: Endpoint, sent: Sent, api_key: str, session: KnownKey | None
+    ) -> Signed:
+        directory = self._current.state.directory
+        if not endpoint.is_signed:
+            return identify(api_key if session is None else session.name, directory, self._now)
+        if session is not None:
+            return vouch(sent, session, self._now)
+        return authenticate(sent, api_key, directory, self._now)
+
+    def _check_permission(self, endpoint: Endpoint, key: KnownKey) -> None:
+        is_allowed = key.can_trade if endpoint.security is Security.TRADE else key.can_read
+        if not is_allowed or key.is_over(self._now) or not key.may_come_from(self._address):
+            errors.KEY_REJECTED.refuse()
 
     def succeed(self, endpoint: Endpoint, call: Call) -> None:
         """Give back the weight of a request that costs nothing when it succeeds."""

@@ -11,7 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exchange.backend import answer_schemas, errors
+from exchange.backend.browsers import Browsers
 from exchange.backend.endpoints import SECURITY_SCHEMES, Endpoint
+from exchange.backend.headers import SITE_PATH, with_headers
 from exchange.backend.request_limits import RequestLimits
 from exchange.backend.responder import Responder
 from exchange.backend.routes import (
@@ -53,9 +55,16 @@ HOT = frozenset({("POST", "/api/v3/order"), ("DELETE", "/api/v3/order")})
 class Application:
     """Placing and cancelling go past FastAPI, which knows them for the documentation only."""
 
-    def __init__(self, current: Current) -> None:
+    def __init__(
+        self,
+        current: Current,
+        browsers: Browsers | None = None,
+        site: Callable[[RequestLimits], ASGIApp] | None = None,
+    ) -> None:
+        """`site` makes what answers below /ui, with the same count of requests."""
         limits = RequestLimits(current.limits)
-        self._responder = Responder(current, limits)
+        self._responder = Responder(current, limits, browsers)
+        self._site = site(limits) if site is not None else None
         self._sockets = SocketApi(current, limits, ENDPOINTS)
         self._hot = {
             (endpoint.method, endpoint.path): endpoint
@@ -77,6 +86,11 @@ class Application:
         elif scope["type"] == "websocket":
             await self._sockets.serve(scope, receive, send)
             return
+        if scope["type"] == "http":
+            send = with_headers(scope["path"], send)
+            if self._site is not None and scope["path"].startswith(SITE_PATH):
+                await self._site(scope, receive, send)
+                return
         await self._rest(scope, receive, send)
 
 

@@ -42,7 +42,7 @@ def authenticate(sent: Sent, api_key: str, directory: Directory, now: int) -> Si
     if not sent.signature:
         raise errors.mandatory("signature")
     timestamp, window = _read_times(timestamp_text, window_text)
-    key = _known(api_key, directory)
+    key = _known(api_key, directory, now)
     signature = key.verifier.verify(sent.payload, sent.signature)
     if signature is None and sent.encoded is not None:
         signature = key.verifier.verify(sent.encoded, sent.signature)
@@ -63,10 +63,19 @@ def vouch(sent: Sent, key: KnownKey, now: int) -> Signed:
     return Signed(key, None, timestamp + window, os.urandom(16))
 
 
-def identify(api_key: str, directory: Directory) -> Signed:
+def trust(sent: Sent, key: KnownKey, now: int) -> Signed:
+    """A request of a browser whose session was looked up; it may say no time, and then is of now."""
+    timestamp, window = now, RECEIVE_WINDOW_DEFAULT_US
+    if TIMESTAMP.name in sent.values:
+        timestamp, window = _read_times(*_take_times(sent))
+        _check_times(timestamp, window, now)
+    return Signed(key, None, timestamp + window, os.urandom(16))
+
+
+def identify(api_key: str, directory: Directory, now: int) -> Signed:
     """A request that only names a key: what it may do needs no more; raises ApiError."""
     _check_format(api_key)
-    return Signed(_known(api_key, directory), None, 0, b"")
+    return Signed(_known(api_key, directory, now), None, 0, b"")
 
 
 def _check_format(api_key: str) -> None:
@@ -74,9 +83,9 @@ def _check_format(api_key: str) -> None:
         errors.KEY_FORMAT.refuse()
 
 
-def _known(api_key: str, directory: Directory) -> KnownKey:
+def _known(api_key: str, directory: Directory, now: int) -> KnownKey:
     key = directory.keys.get(api_key)
-    if key is None:
+    if key is None or key.is_over(now):
         errors.KEY_REJECTED.refuse()
     return key
 

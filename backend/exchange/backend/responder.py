@@ -12,9 +12,11 @@ from structlog.contextvars import bind_contextvars
 
 from exchange.backend import errors
 from exchange.backend.admission import Visit, address_of
-from exchange.backend.endpoints import Call, Endpoint
+from exchange.backend.browsers import Browsers
+from exchange.backend.endpoints import Call, Endpoint, Security
 from exchange.backend.errors import ApiError, Fault
 from exchange.backend.formats import TimeUnit
+from exchange.backend.headers import ANY_ORIGIN
 from exchange.backend.parameters import parse
 from exchange.backend.request_limits import RequestLimits
 from exchange.backend.state import Current
@@ -59,9 +61,13 @@ class ClientGone(Exception):
 class Responder:
     """Answers requests from whatever state there is at the moment."""
 
-    def __init__(self, current: Current, limits: RequestLimits) -> None:
+    def __init__(
+        self, current: Current, limits: RequestLimits, browsers: Browsers | None = None
+    ) -> None:
+        """Without `browsers`, nobody is known by a cookie."""
         self._current = current
         self._limits = limits
+        self._browsers = browsers
 
     async def serve(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. A fault of ours is answered with 500 and raised all the same."""
@@ -70,10 +76,12 @@ class Responder:
         request_id = f"{_random(64):016x}"
         bind_contextvars(request=request_id)
         headers = [_JSON, (b"x-request-id", request_id.encode())]
+        if endpoint.security is Security.NONE and endpoint.method == "GET":
+            headers.append(ANY_ORIGIN)
         status, body = 200, b""
         try:
             try:
-                call = await _understand(visit, endpoint, scope, receive)
+                call = await self._understand(visit, endpoint, scope, receive)
                 body = _encode(await endpoint.handler(call))
                 visit.succeed(endpoint, call)
                 headers += _order_headers(endpoint, call)
@@ -101,21 +109,26 @@ class Responder:
         headers = [_JSON, *headers, *_error_headers(error), _weight_header(visit)]
         await _send(send, error.status, headers, error.body())
 
+    async def _understand(
+        self, visit: Visit, endpoint: Endpoint, scope: Scope, receive: Receive
+    ) -> Call:
+        """Raises ApiError for whatever is wrong with a request before anything is done for it."""
+        # What is refused at the door costs as much as the cheapest request.
+        visit.enter()
+        query: bytes = scope["query_string"]
+        if len(query) > QUERY_BYTES_MAX:
+            errors.QUERY_TOO_LONG.refuse()
+        api_key, unit, has_body = _read_headers(scope)
+        body = await _read_body(receive) if has_body and endpoint.method != "GET" else b""
+        sent = parse(query, body)
+        browser = None
+        if endpoint.needs_key and not api_key and not sent.signature and self._browsers:
+            browser = await self._browsers.key(scope)
+        return visit.admit(endpoint, sent, api_key, unit, browser=browser)
+
     def _visit(self, scope: Scope) -> Visit:
         address = address_of(scope, self._current.proxies)
         return Visit(self._current, self._limits, address, now_us())
-
-
-async def _understand(visit: Visit, endpoint: Endpoint, scope: Scope, receive: Receive) -> Call:
-    """Raises ApiError for whatever is wrong with a request before anything is done for it."""
-    # What is refused at the door costs as much as the cheapest request.
-    visit.enter()
-    query: bytes = scope["query_string"]
-    if len(query) > QUERY_BYTES_MAX:
-        errors.QUERY_TOO_LONG.refuse()
-    api_key, unit, has_body = _read_headers(scope)
-    body = await _read_body(receive) if has_body and endpoint.method != "GET" else b""
-    return visit.admit(endpoint, parse(query, body), api_key, unit)
 
 
 def _order_headers(endpoint: Endpoint, call: Call) -> Headers:

@@ -114,10 +114,10 @@ def written_tiers(tiers: tuple[Tier, ...]) -> list[dict[str, Any]]:
 
 def _fields(rules: Rules | ExchangeRules) -> dict[str, Any]:
     """The rules that have a name of their own, and the types of their values."""
-    # Tiers are rates, and shown with those.
+    # Tiers are rates, and shown with those; a freeze is no rule.
     return {
         name: type for name, type in typing.get_type_hints(rules.__class__).items()
-        if name in rules.__struct_fields__ and name != "tiers"
+        if name in rules.__struct_fields__ and name not in ("tiers", "withdrawals_frozen")
     }  # fmt: skip
 
 

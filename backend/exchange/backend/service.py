@@ -14,8 +14,12 @@ from exchange.backend.errors import ApiError
 from exchange.backend.gateway import Gateway, NotExecuted, OutcomeUnknown
 from exchange.backend.listeners import Listeners
 from exchange.backend.measurements import measure
+from exchange.backend.members import Members
+from exchange.backend.operator import Operator
 from exchange.backend.order_limits import OrderLimits
+from exchange.backend.passwords import Passwords
 from exchange.backend.state import Current, State
+from exchange.backend.ui.assembly import public_application
 from exchange.backend.vault import Vault
 from exchange.postgres_db.connection import pool
 from exchange.postgres_db.epochs import cluster_uuid
@@ -74,10 +78,16 @@ class Backend:
                 API_LIMITS[settings.rate_limits], Proxies.parse(settings.trusted_proxies)
             )
             self._vault = Vault.open(settings.master_key_file)
-            self._application = Application(self._current)
+            operator = Operator(self._current, self._vault)
+            members = Members(
+                self._current, self._vault, operator, Passwords(settings.password_memory_kib)
+            )
+            self._application = public_application(
+                settings, self._current, members, operator, health
+            )
             await self._listeners.open("SERVER_ADDR", settings.server_addr, self._application)
             if settings.admin_token:
-                admin = AdminApplication(settings, self._current, self._vault, health)
+                admin = AdminApplication(settings, self._current, operator, health, members)
                 await self._listeners.open("ADMIN_ADDR", settings.admin_addr, admin)
             else:
                 log.info("the admin API is off: ADMIN_TOKEN is empty")
@@ -150,6 +160,7 @@ class Backend:
             state.gateway.run(position),
             state.barrier.listen(),
             state.barrier.poll(),
+            state.barrier.watch(),
             measure(state),
         ]
         if settings.create_default_markets:

@@ -6,6 +6,10 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
+AnyName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}(:[A-Za-z0-9_.-]{1,32})?$")
+]
+"""Also that of a sub-account, `owner:name`."""
 AssetName = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,20}$")]
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,20}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
@@ -13,33 +17,44 @@ RuleText = Annotated[str, StringConstraints(max_length=1_000)]
 Reference = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,126}[!-~])?$")]
 
 
-class _Body(BaseModel):
+PasswordText = Annotated[str, StringConstraints(min_length=8, max_length=256)]
+
+
+class Body(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True)
 
 
-class NewAccount(_Body):
+class NewAccount(Body):
+    """With a password it has a user, who can sign in on the page."""
+
     name: Name
+    password: PasswordText | None = None
+    role: Literal["TRADER", "ADMIN"] = "TRADER"
 
 
-class NewKey(_Body):
+class NewPassword(Body):
+    password: PasswordText
+
+
+class NewKey(Body):
     kind: Literal["hmac", "ed25519", "rsa"]
     can_trade: bool = True
     public_key: Text | None = None
 
 
-class NewTransfer(_Body):
-    account: Name
+class NewTransfer(Body):
+    account: AnyName
     asset: AssetName
     amount: Text
     reference: Reference
 
 
-class NewAsset(_Body):
+class NewAsset(Body):
     asset: AssetName
     decimals: int
 
 
-class NewMarket(_Body):
+class NewMarket(Body):
     """Decimal texts; what is left out has a default that forbids little."""
 
     symbol: Symbol
@@ -56,17 +71,17 @@ class NewMarket(_Body):
     rules: dict[str, RuleText] = {}
 
 
-class NewMode(_Body):
+class NewMode(Body):
     mode: Literal["RUNNING", "CANCEL_ONLY", "HALTED", "BREAK"]
 
 
-class NewTier(_Body):
+class NewTier(Body):
     tier: int
     maker: Text
     taker: Text
 
 
-class MarketChange(_Body):
+class MarketChange(Body):
     """What is left out stays; `rules` are texts by the names of the rules."""
 
     maker: Text | None = None
@@ -76,13 +91,14 @@ class MarketChange(_Body):
     rules: dict[str, RuleText] = {}
 
 
-class ExchangeChange(_Body):
+class ExchangeChange(Body):
     rules: dict[str, RuleText] = {}
 
 
-class AccountChange(_Body):
+class AccountChange(Body):
     """What is left out stays."""
 
     tier: int | None = None
     discount: bool | None = None
     stopped: bool | None = None
+    role: Literal["TRADER", "ADMIN"] | None = None

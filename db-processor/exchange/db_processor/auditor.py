@@ -3,7 +3,7 @@
 It asks Postgres, in SQL and in one snapshot, what no code of the engine has worked out. That is the
 cheapest place, since nothing has to be loaded, and an independent one, since what an engine did wrong
 and hashed and journalled is as visible there as what somebody changed by hand. On a doubt it makes
-every market cancel-only, through the journal, and raises an alarm.
+every market cancel-only and freezes withdrawals, through the journal, and raises an alarm.
 """
 
 import asyncio
@@ -13,12 +13,12 @@ import prometheus_client
 import structlog
 
 from exchange.postgres_db import alarms, audit
-from exchange.postgres_db.snapshot import Snapshot, open_snapshot
+from exchange.postgres_db.snapshot import open_snapshot
 from exchange.redis.journal import NO_LAG_LIMIT, Journal, NotIngested
 from exchange.services.clock import now_us
-from exchange.services.commands import SetMode
-from exchange.services.markets import Market, Mode
-from exchange.services.messages import encode
+from exchange.services.commands import FreezeWithdrawals, SetMode
+from exchange.services.markets import ExchangeRules, Market, Mode
+from exchange.services.messages import Author, Row, encode
 from exchange.services.process import OperatorNeeded, WorldFailed
 from exchange.services.settings import Settings
 
@@ -62,7 +62,7 @@ async def audit_once(settings: Settings) -> list[str]:
         await audit.take_time(snapshot)
         answers = {question: await audit.ask(snapshot, question) for question in audit.CHEAP}
         known = {alarm.name: alarm for alarm in await alarms.select_alarms(snapshot.connection)}
-        running = await _running_markets(snapshot)
+        frozen = _Frozen(await snapshot.control_rows())
     sentences = []
     for question, answer in answers.items():
         DOUBTS.labels(question.name).set(answer.doubtful)
@@ -74,25 +74,38 @@ async def audit_once(settings: Settings) -> list[str]:
         # An operator may let a market trade again although it stands there: that is his decision,
         # as long as nothing new is found.
         if name not in known or known[name].sentence != sentence:
-            log.critical(sentence, alarm=name, position=snapshot.position.number, freezing=running)
-            await _freeze(settings, running)
+            log.critical(
+                sentence, alarm=name, position=snapshot.position.number, freezing=frozen.running
+            )
+            await _freeze(settings, frozen, sentence)
             await alarms.raise_alarm(dsn, name, sentence)
     return sentences
 
 
-async def _running_markets(snapshot: Snapshot) -> list[str]:
-    rows = await snapshot.control_rows()
-    return [row.symbol for row in rows if isinstance(row, Market) and row.mode is Mode.RUNNING]
+class _Frozen:
+    """What of the exchange is not stopped yet."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.running = [
+            row.symbol for row in rows if isinstance(row, Market) and row.mode is Mode.RUNNING
+        ]
+        self.pays_out = not any(
+            isinstance(row, ExchangeRules) and row.withdrawals_frozen for row in rows
+        )
 
 
-async def _freeze(settings: Settings, symbols: list[str]) -> None:
-    """Let nothing be traded until an operator has looked; who wants to leave may cancel."""
-    if not symbols:
-        return
-    commands = [
-        SetMode(uid=secrets.randbits(63), symbol=symbol, mode=Mode.CANCEL_ONLY)
-        for symbol in symbols
+async def _freeze(settings: Settings, frozen: _Frozen, sentence: str) -> None:
+    """Let nothing be traded or paid out until an operator has looked; all may cancel."""
+    author = Author(name="auditor", reason=sentence)
+    commands: list[SetMode | FreezeWithdrawals] = [
+        SetMode(uid=secrets.randbits(63), symbol=symbol, mode=Mode.CANCEL_ONLY, author=author)
+        for symbol in frozen.running
     ]
+    if frozen.pays_out:
+        uid = secrets.randbits(63)
+        commands.append(FreezeWithdrawals(uid=uid, is_frozen=True, author=author))
+    if not commands:
+        return
     journal = await Journal.open(settings.redis_url, name="auditor")
     try:
         await journal.append(encode(commands), len(commands), clock=now_us(), lag_max=NO_LAG_LIMIT)

@@ -16,6 +16,7 @@ from exchange.services.candles import STORED, Candle, fold, fold_trades
 from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import (
     Account,
+    Act,
     Amendment,
     AveragePrices,
     Balance,
@@ -31,6 +32,7 @@ from exchange.services.messages import (
     Row,
     Trade,
     Transfer,
+    Withdrawal,
     encode,
 )
 from exchange.services.process import WorldFailed
@@ -119,7 +121,9 @@ class _Changes:
                     states[type(row)][row.symbol] = row
                 case OrderList():
                     states[OrderList][row.symbol, row.id] = row
-                case Transfer() | Amendment() | PreventedMatch():
+                case Withdrawal():
+                    states[Withdrawal][row.reference] = row
+                case Transfer() | Amendment() | PreventedMatch() | Act():
                     self._added[type(row)].append(row)
                 case ExchangeRules():
                     states[ExchangeRules]["all markets"] = row
@@ -226,10 +230,11 @@ _UPSERTS: dict[type[Row], str] = {
         Order,
         OrderList,
         Balance,
+        Withdrawal,
     )
 }
 _INSERTS: dict[type[Row], str] = {
-    kind: _insert(kind) for kind in (Transfer, Amendment, PreventedMatch)
+    kind: _insert(kind) for kind in (Transfer, Amendment, PreventedMatch, Act)
 }
 _INSERT_GENERATION = "INSERT INTO generations (base, epoch, time) VALUES ($1, $2, $3)"
 _MERGE_CANDLES = f"""

@@ -32,6 +32,11 @@ class Ledger:
         self._add_free((account, asset), -amount)
         self.supply[asset] -= amount
 
+    def move(self, account: int, to: int, asset: str, amount: int) -> None:
+        assert amount > 0, amount
+        self._add_free((account, asset), -amount)
+        self._add_free((to, asset), amount)
+
     def credit(self, account: int, asset: str, amount: int) -> None:
         """Add to free what was taken from somebody's locked."""
         self._add_free((account, asset), amount)

@@ -10,11 +10,13 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from exchange.engine.acts import Changes, author_of, describe
 from exchange.engine.ledger import SUPPLY_MAX, Ledger
 from exchange.engine.order_book import OrderBook
 from exchange.engine.registry import Registry
 from exchange.engine.request_memory import RequestMemory
 from exchange.engine.trading_desk import Commit, TradingDesk
+from exchange.engine.withdrawals import Withdrawals
 from exchange.services.commands import (
     AddAsset,
     AddMarket,
@@ -25,13 +27,19 @@ from exchange.services.commands import (
     CancelOrder,
     ChangeAccount,
     ChangeExchange,
+    ChangeKey,
     ChangeMarket,
     CreateAccount,
     CreateKey,
+    DecideWithdrawal,
     Deposit,
+    FreezeWithdrawals,
+    MoveFunds,
+    Note,
     PlaceList,
     PlaceOrder,
     ReplaceOrder,
+    RequestWithdrawal,
     RevokeKey,
     SetMode,
     Undecodable,
@@ -40,6 +48,7 @@ from exchange.services.commands import (
 from exchange.services.markets import Asset, ExchangeRules, Market, market_fault
 from exchange.services.messages import (
     Account,
+    Act,
     Amendment,
     AveragePrices,
     Balance,
@@ -60,6 +69,8 @@ from exchange.services.messages import (
     Trade,
     Transfer,
     TransferKind,
+    Withdrawal,
+    WithdrawalStatus,
 )
 
 
@@ -71,7 +82,9 @@ class MatchingEngine:
         self.ledger = Ledger()
         self.requests = RequestMemory()
         self.books: dict[str, OrderBook] = {}
+        self.withdrawals = Withdrawals(self.registry)
         self._rows: list[Row] = []
+        self._changes: Changes = []
         self._desk = TradingDesk(self.registry, self.ledger, self.books, self._rows)
 
     def apply(self, number: int, command: AnyCommand | Undecodable, now: int) -> Outcome:
@@ -89,7 +102,9 @@ class MatchingEngine:
             result = Repeated(number=first)
         else:
             plan = self._plan_safely(command, number, now)
-            result = plan if isinstance(plan, Rejected) else plan()
+            result = (
+                plan if isinstance(plan, Rejected) else self._commit(command, plan, number, now)
+            )
         rows = tuple(self._rows)
         self._rows.clear()
         return Outcome(
@@ -129,7 +144,9 @@ class MatchingEngine:
                     self.books[row.symbol] = OrderBook(row)
             case Account() | Key() | Asset() | ExchangeRules() | Transfer():
                 self.registry.restore(row)
-            case Trade() | Amendment() | PreventedMatch() | Level():
+            case Withdrawal():
+                self.withdrawals.restore(row)
+            case Trade() | Amendment() | PreventedMatch() | Act() | Level():
                 pass  # what they changed has rows of its own
             case _:
                 assert_never(row)
@@ -151,7 +168,7 @@ class MatchingEngine:
             return Rejected(reason=Reason.POISON, detail=f"{type(fault).__name__}: {fault}")
 
     def _plan(self, command: AnyCommand, number: int, now: int) -> Rejected | Commit:
-        refusal = self.registry.refusal(command)
+        refusal = self.registry.refusal(command, now)
         if refusal is not None:
             return refusal
         match command:
@@ -171,11 +188,24 @@ class MatchingEngine:
                 return self._desk.plan_amend(command, number, now)
             case Deposit() | Withdraw():
                 return self._plan_transfer(command, number, now)
+            case MoveFunds():
+                return self._plan_move(command, number, now)
+            case RequestWithdrawal():
+                return self._plan_withdrawal(command, number, now)
+            case DecideWithdrawal():
+                return self._plan_decision(command, number, now)
+            case FreezeWithdrawals():
+                rules = self.registry.exchange_rules
+                return self._establishing(replace(rules, withdrawals_frozen=command.is_frozen))
+            case Note():
+                return partial(self._establish, [], Done())
             case CreateAccount():
                 account = self.registry.new_account(command, number, now)
                 return self._establishing(account, Created(id=number))
             case CreateKey():
                 return self._establishing(self.registry.new_key(command, now))
+            case ChangeKey():
+                return self._establishing(self.registry.changed_key(command))
             case RevokeKey():
                 return self._establishing(self.registry.revoked_key(command, now))
             case AddAsset():
@@ -212,9 +242,55 @@ class MatchingEngine:
         if transfer.kind is TransferKind.DEPOSIT:
             if self.ledger.supply.get(asset, 0) + amount > SUPPLY_MAX:
                 return Rejected(reason=Reason.INVALID, detail="more than the ledger can hold")
+        elif self.registry.exchange_rules.withdrawals_frozen:
+            return Rejected(reason=Reason.WITHDRAWALS_FROZEN)
         elif self.ledger.free(transfer.account, asset) < amount:
             return Rejected(reason=Reason.INSUFFICIENT_BALANCE)
         return partial(self._transfer, transfer)
+
+    def _plan_move(self, command: MoveFunds, number: int, now: int) -> Rejected | Commit:
+        transfer = self.registry.new_transfer(command, number, now)
+        if isinstance(transfer, Rejected):
+            return transfer
+        if isinstance(transfer, Repeated):
+            return partial(self._establish, [], transfer)
+        if self.registry.accounts[command.account].stopped:
+            return Rejected(reason=Reason.ACCOUNT_STOPPED)
+        if self.ledger.free(command.account, command.asset) < command.amount:
+            return Rejected(reason=Reason.INSUFFICIENT_BALANCE)
+        return partial(self._transfer, transfer)
+
+    def _plan_withdrawal(
+        self, command: RequestWithdrawal, number: int, now: int
+    ) -> Rejected | Commit:
+        transfer = self.registry.new_transfer(command, number, now)
+        if isinstance(transfer, Rejected):
+            return transfer
+        if isinstance(transfer, Repeated):
+            return partial(self._establish, [], transfer)
+        withdrawal = self.withdrawals.new(command, transfer)
+        if isinstance(withdrawal, Rejected):
+            return withdrawal
+        if self.ledger.free(command.account, command.asset) < command.amount:
+            return Rejected(reason=Reason.INSUFFICIENT_BALANCE)
+        return partial(self._transfer, transfer, withdrawal)
+
+    def _plan_decision(self, command: DecideWithdrawal, number: int, now: int) -> Rejected | Commit:
+        decided = self.withdrawals.decided(command, now)
+        if isinstance(decided, Rejected):
+            return decided
+        if decided.status is not WithdrawalStatus.REJECTED:
+            return partial(self._establish, [decided], Done())
+        back = Transfer(
+            number=number,
+            account=decided.account,
+            asset=decided.asset,
+            kind=TransferKind.DEPOSIT,
+            amount=decided.amount,
+            reference=self.registry.unused_reference(f"{decided.reference}/returned"),
+            time=now,
+        )
+        return partial(self._transfer, back, decided)
 
     def _plan_market(self, command: AddMarket, now: int) -> Rejected | Commit:
         if command.market.symbol in self.books:
@@ -260,20 +336,52 @@ class MatchingEngine:
 
     # --- Committing -------------------------------------------------------------------------
 
+    def _commit(self, command: AnyCommand, plan: Commit, number: int, now: int) -> Result:
+        """Carry out a plan, and put on record what somebody answers for."""
+        result = plan()
+        author = author_of(command)
+        if author is not None and not isinstance(result, Repeated):
+            self._rows.append(describe(command, author, self._changes, number, now))
+        self._changes.clear()
+        return result
+
     def _establish(self, rows: Iterable[Row], result: Result) -> Result:
         """Let things be as these rows say."""
         for row in rows:
+            if not isinstance(row, Counters):
+                self._changes.append((self._known(row), row))
             self.restore(row)
             self._rows.append(row)
         return result
 
-    def _transfer(self, transfer: Transfer) -> Result:
-        move = (
-            self.ledger.deposit if transfer.kind is TransferKind.DEPOSIT else self.ledger.withdraw
-        )
-        move(transfer.account, transfer.asset, transfer.amount)
+    def _known(self, row: Row) -> Row | None:
+        """What a row is about, as it was before."""
+        match row:
+            case Account():
+                return self.registry.accounts.get(row.id)
+            case Key():
+                return self.registry.keys.get(row.api_key)
+            case Market():
+                return self.books[row.symbol].market if row.symbol in self.books else None
+            case ExchangeRules():
+                return self.registry.exchange_rules
+            case Withdrawal():
+                return self.withdrawals.find(row.reference)
+        return None
+
+    def _transfer(self, transfer: Transfer, withdrawal: Withdrawal | None = None) -> Result:
+        account, asset, amount = transfer.account, transfer.asset, transfer.amount
+        match transfer.kind:
+            case TransferKind.DEPOSIT:
+                self.ledger.deposit(account, asset, amount)
+            case TransferKind.WITHDRAWAL:
+                self.ledger.withdraw(account, asset, amount)
+            case TransferKind.TRANSFER:
+                assert transfer.counterparty is not None
+                self.ledger.move(account, transfer.counterparty, asset, amount)
         self._rows.extend(self.ledger.take_changes())
-        return self._establish([transfer], Created(id=transfer.number))
+        rows: list[Row] = [transfer] if withdrawal is None else [transfer, withdrawal]
+        return self._establish(rows, Created(id=transfer.number))
 
     def _change_account(self, account: Account, now: int) -> Result:
         if account.stopped:

@@ -14,9 +14,12 @@ from exchange.services.commands import (
     AnyCommand,
     ChangeAccount,
     ChangeExchange,
+    ChangeKey,
     CreateAccount,
     CreateKey,
     Deposit,
+    MoveFunds,
+    RequestWithdrawal,
     RevokeKey,
     Withdraw,
 )
@@ -35,6 +38,7 @@ from exchange.services.messages import (
     Reason,
     Rejected,
     Repeated,
+    Role,
     Transfer,
     TransferKind,
 )
@@ -68,19 +72,27 @@ class Registry:
             case _:
                 assert_never(row)
 
-    def refusal(self, command: AnyCommand) -> Rejected | None:
-        """Why this sender may not ask for anything."""
+    def refusal(self, command: AnyCommand, now: int) -> Rejected | None:
+        """Why this sender may not ask for this."""
         if command.account not in self.accounts:
             return Rejected(reason=Reason.UNKNOWN_ACCOUNT)
-        if command.key and not self._may_trade(command.key, command.account):
+        if command.key and not self._may_use(command, now):
             return Rejected(reason=Reason.KEY_NOT_VALID)
         return None
 
     def new_account(self, command: CreateAccount, number: int, now: int) -> Account | Rejected:
         if command.name in self._account_names:
             return Rejected(reason=Reason.ALREADY_EXISTS)
+        owner = command.owner
+        if owner is not None:
+            if owner not in self.accounts or owner == FEE_ACCOUNT:
+                return Rejected(reason=Reason.UNKNOWN_ACCOUNT)
+            if self.accounts[owner].owner is not None or command.role is not Role.TRADER:
+                return Rejected(
+                    reason=Reason.INVALID, detail="A sub-account has no sub-accounts and no role."
+                )
         # Its journal number is an id that no lost or repeated command can give to another account.
-        return Account(id=number, name=command.name, created=now)
+        return Account(id=number, name=command.name, created=now, owner=owner, role=command.role)
 
     def changed_account(self, command: ChangeAccount) -> Account | Rejected:
         """The account as the command leaves it; the exchange's own has nothing to change."""
@@ -94,12 +106,18 @@ class Registry:
             tier=account.tier if command.tier is None else command.tier,
             discount=account.discount if command.discount is None else command.discount,
             stopped=account.stopped if command.stopped is None else command.stopped,
+            role=account.role if command.role is None else command.role,
         )
 
     def changed_exchange(self, command: ChangeExchange) -> ExchangeRules | Rejected:
-        rules = command.rules
         if command.replaces is not None and command.replaces != self.exchange_rules:
             return Rejected(reason=Reason.CHANGED_MEANWHILE)
+        # Whoever sends all rules may not know yet that withdrawals were frozen.
+        is_frozen = self.exchange_rules.withdrawals_frozen
+        limits_of_withdrawals = {
+            name: _ordered(getattr(command.rules, name)) for name in _WITHDRAWAL_RULES
+        }
+        rules = replace(command.rules, withdrawals_frozen=is_frozen, **limits_of_withdrawals)
         limits = (
             rules.orders_max,
             rules.algo_orders_max,
@@ -108,10 +126,17 @@ class Registry:
         )
         if not all(0 <= limit <= SMALL_MAX for limit in limits):
             return Rejected(reason=Reason.INVALID, detail="A limit is a number from 0 on.")
-        if not all(0 <= amount <= SUPPLY_MAX for amount in rules.assets_max.values()):
+        amounts = (
+            rules.assets_max,
+            rules.withdrawal_max,
+            rules.withdrawal_day_max,
+            rules.withdrawal_free_max,
+            rules.withdrawal_single_max,
+        )
+        if not all(0 <= amount <= SUPPLY_MAX for by in amounts for amount in by.values()):
             return Rejected(reason=Reason.INVALID, detail="An amount must not be below zero.")
-        named = {rules.discount_asset, *rules.assets_max} - {""}
-        if any(name not in self.assets for name in named):
+        named = [rules.discount_asset, *(name for by in amounts for name in by)]
+        if any(name and name not in self.assets for name in named):
             return Rejected(reason=Reason.UNKNOWN_ASSET)
         if not 0 <= rules.discount <= RATE_SCALE:
             return Rejected(reason=Reason.INVALID, detail="The discount is a factor from 0 to 1.")
@@ -127,13 +152,27 @@ class Registry:
             secret=command.secret,
             can_trade=command.can_trade,
             created=now,
+            name=command.name,
+            can_read=command.can_read,
+            can_withdraw=command.can_withdraw,
+            addresses=command.addresses,
+            expires=command.expires,
         )
 
+    def changed_key(self, command: ChangeKey) -> Key | Rejected:
+        key = self._own_key(command)
+        if isinstance(key, Rejected):
+            return key
+        changes = {
+            name: value
+            for name in ("can_read", "can_trade", "can_withdraw", "addresses", "secret")
+            if (value := getattr(command, name)) is not None
+        }
+        return replace(key, **changes)
+
     def revoked_key(self, command: RevokeKey, now: int) -> Key | Rejected:
-        key = self.keys.get(command.api_key)
-        if key is None or key.revoked is not None:
-            return Rejected(reason=Reason.UNKNOWN_KEY)
-        return replace(key, revoked=now)
+        key = self._own_key(command)
+        return key if isinstance(key, Rejected) else replace(key, revoked=now)
 
     def new_asset(self, command: AddAsset) -> Asset | Rejected:
         if command.asset.name in self.assets:
@@ -154,18 +193,18 @@ class Registry:
         return market
 
     def new_transfer(
-        self, command: Deposit | Withdraw, number: int, now: int
+        self, command: Deposit | Withdraw | RequestWithdrawal | MoveFunds, number: int, now: int
     ) -> Transfer | Rejected | Repeated:
         """Repeated where the same money has moved under this reference before."""
-        is_deposit = isinstance(command, Deposit)
         transfer = Transfer(
             number=number,
             account=command.account,
             asset=command.asset,
-            kind=TransferKind.DEPOSIT if is_deposit else TransferKind.WITHDRAWAL,
+            kind=_TRANSFER_KINDS[type(command)],
             amount=command.amount,
             reference=command.reference,
             time=now,
+            counterparty=command.to if isinstance(command, MoveFunds) else None,
         )
         known = self._transfers.get(command.reference)
         if known is not None:
@@ -176,8 +215,51 @@ class Registry:
             return Rejected(reason=Reason.UNKNOWN_ASSET)
         if command.amount <= 0 or not command.reference:
             return Rejected(reason=Reason.INVALID)
+        if isinstance(command, MoveFunds) and not self._share_owner(command.account, command.to):
+            return Rejected(
+                reason=Reason.NOT_ALLOWED, detail="Both must be different accounts of one owner."
+            )
         return transfer
 
-    def _may_trade(self, api_key: str, account: int) -> bool:
-        key = self.keys.get(api_key)
-        return key is not None and key.revoked is None and key.account == account and key.can_trade
+    def unused_reference(self, wanted: str) -> str:
+        """As wanted, or the like."""
+        while wanted in self._transfers:
+            wanted += "+"
+        return wanted
+
+    def _share_owner(self, account: int, other: int) -> bool:
+        if account == other or other not in self.accounts:
+            return False
+        owners = [self.accounts[one].owner for one in (account, other)]
+        return (owners[0] or account) == (owners[1] or other)
+
+    def _own_key(self, command: ChangeKey | RevokeKey) -> Key | Rejected:
+        """The key that is meant, if it is there and its sender's own; all are the operator's."""
+        key = self.keys.get(command.api_key)
+        if key is None or key.revoked is not None:
+            return Rejected(reason=Reason.UNKNOWN_KEY)
+        if command.account not in (FEE_ACCOUNT, key.account):
+            return Rejected(reason=Reason.UNKNOWN_KEY)
+        return key
+
+    def _may_use(self, command: AnyCommand, now: int) -> bool:
+        key = self.keys.get(command.key)
+        if key is None or key.account != command.account or not key.is_valid(now):
+            return False
+        return key.can_withdraw if isinstance(command, RequestWithdrawal) else key.can_trade
+
+
+def _ordered(amounts: dict[str, int]) -> dict[str, int]:
+    """In the one order in which a database hands them out: the state hash is over it, too."""
+    return dict(sorted(amounts.items(), key=lambda item: (len(item[0]), item[0])))
+
+
+_WITHDRAWAL_RULES = (
+    "withdrawal_max", "withdrawal_day_max", "withdrawal_free_max", "withdrawal_single_max",
+)  # fmt: skip
+_TRANSFER_KINDS = {
+    Deposit: TransferKind.DEPOSIT,
+    Withdraw: TransferKind.WITHDRAWAL,
+    RequestWithdrawal: TransferKind.WITHDRAWAL,
+    MoveFunds: TransferKind.TRANSFER,
+}

@@ -141,6 +141,7 @@ async def _load_state(replica: Replica, snapshot: Snapshot) -> None:
         *await snapshot.balances(),
         *await snapshot.open_lists(),
         *await snapshot.open_orders(),
+        *await snapshot.open_withdrawals(),
     ]
     for row in rows:
         replica.engine.restore(row)
@@ -157,6 +158,8 @@ async def _load_memory(engine: MatchingEngine, snapshot: Snapshot, since: int) -
     """What decides beside the live state: used references, requests of a deadline since then."""
     for transfer in await snapshot.transfers_by_reference():
         engine.restore(transfer)
+    for withdrawal in await snapshot.closed_withdrawals():
+        engine.restore(withdrawal)
     for request, deadline, number in await snapshot.recent_requests(since):
         engine.requests.remember(request, number, deadline)
 

@@ -11,6 +11,7 @@ from typing import assert_never
 from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import (
     Account,
+    Act,
     Amendment,
     AveragePrices,
     Balance,
@@ -23,6 +24,7 @@ from exchange.services.messages import (
     Row,
     Trade,
     Transfer,
+    Withdrawal,
     encode,
 )
 
@@ -31,7 +33,7 @@ _MODULUS = 2**64
 
 class StateHash:
     """Live are accounts, keys, assets, markets and the rules of the exchange, counters, average
-    prices, balances, and open orders and lists."""
+    prices, balances, and open orders, lists and withdrawals."""
 
     def __init__(self) -> None:
         self._hashes: dict[Hashable, int] = {}
@@ -50,7 +52,7 @@ class StateHash:
         for identity, row in changed.items():
             before = self._hashes.pop(identity, 0)
             after = 0
-            if not isinstance(row, Order | OrderList) or row.is_open:
+            if not isinstance(row, Order | OrderList | Withdrawal) or row.is_open:
                 after = int.from_bytes(blake2b(encode(row), digest_size=8).digest())
                 self._hashes[identity] = after
             self.value = (self.value + after - before) % _MODULUS
@@ -79,7 +81,9 @@ def _identity(row: Row) -> Hashable:
             return ("asset", row.name)
         case Market():
             return ("market", row.symbol)
-        case Trade() | Transfer() | Level() | Amendment() | PreventedMatch():
+        case Withdrawal():
+            return ("withdrawal", row.reference)
+        case Trade() | Transfer() | Act() | Level() | Amendment() | PreventedMatch():
             return None
         case _:
             assert_never(row)

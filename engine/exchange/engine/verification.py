@@ -309,7 +309,7 @@ def _check_supply(
     for outcome in frame.outcomes:
         for row in outcome.rows:
             if isinstance(row, Transfer):
-                sign = 1 if row.kind is TransferKind.DEPOSIT else -1
+                sign = _SIGNS[row.kind]
                 expected[row.asset] = expected.get(row.asset, 0) + sign * row.amount
     for asset, units in replica.engine.ledger.supply.items():
         if units != expected.get(asset, 0):
@@ -317,3 +317,6 @@ def _check_supply(
                 f"{units - expected.get(asset, 0)} units of {asset} came from nowhere"
                 f" at {frame.last}"
             )
+
+
+_SIGNS = {TransferKind.DEPOSIT: 1, TransferKind.WITHDRAWAL: -1, TransferKind.TRANSFER: 0}

@@ -15,6 +15,7 @@ from exchange.services.candles import DAY, HOUR, MINUTE, SECOND, SECONDS_KEPT, C
 from exchange.services.messages import (
     FEE_ACCOUNT,
     JUMP,
+    Act,
     Amendment,
     PreventedMatch,
     Row,
@@ -96,7 +97,7 @@ async def not_stored(snapshot: Snapshot, rows: Sequence[Row]) -> list[str]:
     ]
 
 
-ADDED_ONCE = (Trade, Transfer, Amendment, PreventedMatch)
+ADDED_ONCE = (Trade, Transfer, Amendment, PreventedMatch, Act)
 """The kinds of rows that are written once and never again."""
 
 _KEYS = ("trade_id", "number", "order_id", "match_id")
@@ -115,7 +116,7 @@ CONSERVATION = Question(
                 SELECT asset, sum(free + locked) AS held FROM balances GROUP BY asset
             ) AS holdings FULL JOIN (
                 SELECT asset, sum(CASE kind WHEN 'DEPOSIT' THEN amount ELSE -amount END) AS moved
-                FROM transfers GROUP BY asset
+                FROM transfers WHERE kind <> 'TRANSFER' GROUP BY asset
             ) AS movements USING (asset)
         ) AS differences WHERE difference <> 0
     """,
@@ -261,6 +262,8 @@ HOLDINGS = Question(
             SELECT account_id, asset, sum(units) AS moved FROM (
                 SELECT account_id, asset, CASE kind WHEN 'DEPOSIT' THEN amount ELSE -amount END
                 FROM transfers
+                UNION ALL
+                SELECT counterparty, asset, amount FROM transfers WHERE kind = 'TRANSFER'
                 UNION ALL
                 SELECT movement.* FROM trades JOIN markets USING (symbol) CROSS JOIN LATERAL (
                     VALUES (buy_account, base, quantity),

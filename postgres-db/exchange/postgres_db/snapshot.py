@@ -13,7 +13,7 @@ import msgspec
 
 from exchange.postgres_db.connection import connected, reporting_failures
 from exchange.postgres_db.schema import require_schema
-from exchange.postgres_db.tables import OPEN, OPEN_LIST, STORED_IN, columns
+from exchange.postgres_db.tables import OPEN, OPEN_LIST, OPEN_WITHDRAWAL, STORED_IN, columns
 from exchange.services.candles import STORED, Candle, Interval
 from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import (
@@ -28,6 +28,7 @@ from exchange.services.messages import (
     Row,
     Trade,
     Transfer,
+    Withdrawal,
 )
 from exchange.services.order_counts import MAKER_CREDIT, TAKER_CREDIT
 from exchange.services.orders import OrderStatus
@@ -91,6 +92,12 @@ class Snapshot:
     async def open_lists(self) -> list[OrderList]:
         """By market and age; their orders are open orders, or were."""
         return await self._load(OrderList, f"WHERE {OPEN_LIST} ORDER BY symbol, list_id")
+
+    async def open_withdrawals(self) -> list[Withdrawal]:
+        return await self._load(Withdrawal, f"WHERE {OPEN_WITHDRAWAL} ORDER BY number")
+
+    async def closed_withdrawals(self) -> list[Withdrawal]:
+        return await self._load(Withdrawal, f"WHERE NOT {OPEN_WITHDRAWAL} ORDER BY number")
 
     async def orders_of_open_lists(self) -> list[Order]:
         """All of them, also those that have ended."""

@@ -32,6 +32,7 @@ from exchange.services.candles import Candle
 from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import (
     Account,
+    Act,
     Amendment,
     AveragePrices,
     Balance,
@@ -42,10 +43,11 @@ from exchange.services.messages import (
     PreventedMatch,
     Trade,
     Transfer,
+    Withdrawal,
 )
 from exchange.services.orders import OPEN_STATUSES, ListStatus
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0005"
 """The migration that this code needs; a newer schema still serves it (expand first)."""
 
 AMOUNT = Numeric(38, 0)
@@ -55,6 +57,8 @@ HASH = Numeric(20, 0)
 
 OPEN = f"status IN ({', '.join(repr(status.value) for status in sorted(OPEN_STATUSES))})"
 """The SQL for `Order.is_open`, worded as the partial index is, so that queries can use it."""
+OPEN_WITHDRAWAL = "status IN ('APPROVED', 'PENDING')"
+"""The SQL for `Withdrawal.is_open`, alike."""
 OPEN_LIST = f"status = '{ListStatus.EXECUTING.value}'"
 """The SQL for `OrderList.is_open`, alike."""
 
@@ -82,6 +86,8 @@ accounts = Table(
     Column("tier", Integer, nullable=False, server_default=text("0")),
     Column("discount", Boolean, nullable=False, server_default=text("false")),
     Column("stopped", Boolean, nullable=False, server_default=text("false")),
+    Column("owner", BigInteger),
+    Column("role", Text, nullable=False, server_default=text("'TRADER'")),
     UniqueConstraint("name"),
 )
 
@@ -95,6 +101,11 @@ keys = Table(
     Column("can_trade", Boolean, nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("revoked", BigInteger),
+    Column("name", Text, nullable=False, server_default=text("''")),
+    Column("can_read", Boolean, nullable=False, server_default=text("true")),
+    Column("can_withdraw", Boolean, nullable=False, server_default=text("false")),
+    Column("addresses", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("expires", BigInteger),
 )
 
 assets = Table(
@@ -138,6 +149,12 @@ exchange_rules = Table(
     Column("assets_max", JSON, nullable=False),
     Column("discount_asset", Text, nullable=False),
     Column("discount", Integer, nullable=False, comment="Millionths."),
+    # These the engine puts into the order that JSONB has.
+    Column("withdrawal_max", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("withdrawal_day_max", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("withdrawal_free_max", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("withdrawal_single_max", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("withdrawals_frozen", Boolean, nullable=False, server_default=text("false")),
     _single(),
     CheckConstraint("single", name="single"),
 )
@@ -294,8 +311,47 @@ transfers = Table(
     Column("amount", AMOUNT, nullable=False),
     Column("reference", Text, nullable=False),
     Column("time", BigInteger, nullable=False),
+    Column("counterparty", BigInteger),
     UniqueConstraint("reference"),
     CheckConstraint("amount > 0", name="amount"),
+    Index(None, "account_id", "number"),
+    Index(
+        "transfers_counterparty_idx",
+        "counterparty",
+        "number",
+        postgresql_where=text("counterparty IS NOT NULL"),
+    ),
+)
+
+withdrawals = Table(
+    "withdrawals",
+    metadata,
+    Column("reference", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("account_id", BigInteger, nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("amount", AMOUNT, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("approvals", JSONB, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    CheckConstraint("amount > 0", name="amount"),
+    Index(None, "account_id", "created"),
+    Index("withdrawals_open_idx", "created", postgresql_where=text(OPEN_WITHDRAWAL)),
+)
+
+acts = Table(
+    "acts",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("time", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("act", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
 )
 
 candles = Table(
@@ -372,6 +428,35 @@ cluster = Table(
     CheckConstraint("single", name="single"),
 )
 
+users = Table(
+    "users",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("account_id", BigInteger, nullable=False),
+    Column("password", Text, nullable=False, comment="Argon2id, with its parameters."),
+    Column("totp_secret", LargeBinary, comment="Ciphertext under the master key."),
+    Column("totp_confirmed", Boolean, nullable=False, server_default=text("false")),
+    Column("totp_step", BigInteger, nullable=False, server_default=text("0")),
+    Column("created", BigInteger, nullable=False),
+    UniqueConstraint("account_id"),
+    # Names that only differ in case are the same one to people.
+    Index("users_lower_name_idx", text("lower(name)"), unique=True),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True, comment="SHA-256 of the cookie."),
+    Column("session_id", Text, nullable=False),
+    Column("user_name", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    UniqueConstraint("session_id"),
+    Index(None, "user_name"),
+)
+
 STORED_IN: dict[type[msgspec.Struct], Table] = {
     Account: accounts,
     Key: keys,
@@ -387,6 +472,8 @@ STORED_IN: dict[type[msgspec.Struct], Table] = {
     Balance: balances,
     Trade: trades,
     Transfer: transfers,
+    Withdrawal: withdrawals,
+    Act: acts,
     Candle: candles,
 }
 

@@ -1,11 +1,12 @@
 """Every command: what someone asks of the exchange, as it stands in the journal."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 import msgspec
 
 from exchange.services.markets import Asset, ExchangeRules, Market, Mode, Rules
-from exchange.services.messages import FEE_ACCOUNT, KeyKind, Message
+from exchange.services.messages import FEE_ACCOUNT, Author, KeyKind, Message, Role
 from exchange.services.orders import (
     Contingency,
     OrderStatus,
@@ -122,16 +123,69 @@ class Deposit(Command, frozen=True, kw_only=True):
     asset: str
     amount: int
     reference: str
+    author: Author | None = None
 
 
 class Withdraw(Command, frozen=True, kw_only=True):
     asset: str
     amount: int
     reference: str
+    author: Author | None = None
+
+
+class MoveFunds(Command, frozen=True, kw_only=True):
+    """To another account of the same owner."""
+
+    to: int
+    asset: str
+    amount: int
+    reference: str
+
+
+class RequestWithdrawal(Command, frozen=True, kw_only=True):
+    """Have money paid out to an address that only the custody understands."""
+
+    asset: str
+    amount: int
+    address: str
+    reference: str
+
+
+class Decision(StrEnum):
+    APPROVE = "APPROVE"
+    REJECT = "REJECT"
+    FINISH = "FINISH"
+    """It was paid."""
+
+
+class DecideWithdrawal(Command, frozen=True, kw_only=True):
+    reference: str
+    decision: Decision
+    author: Author
+
+
+class FreezeWithdrawals(Command, frozen=True, kw_only=True):
+    """While they are frozen nothing is asked for and nothing approved; rejecting goes on."""
+
+    is_frozen: bool
+    author: Author
+
+
+class Note(Command, frozen=True, kw_only=True):
+    """Something that was done beside the state of the exchange, to be on record with all else."""
+
+    act: str
+    subject: str
+    author: Author
 
 
 class CreateAccount(Command, frozen=True, kw_only=True):
+    """`owner` is the account that it shall be a sub-account of."""
+
     name: str
+    owner: int | None = None
+    role: Role = Role.TRADER
+    author: Author | None = None
 
 
 class CreateKey(Command, frozen=True, kw_only=True):
@@ -141,18 +195,41 @@ class CreateKey(Command, frozen=True, kw_only=True):
     kind: KeyKind
     secret: bytes
     can_trade: bool
+    name: str = ""
+    can_read: bool = True
+    can_withdraw: bool = False
+    addresses: tuple[str, ...] = ()
+    expires: int | None = None
+    author: Author | None = None
+
+
+class ChangeKey(Command, frozen=True, kw_only=True):
+    """What is None stays. `secret` is the same one under another master key."""
+
+    api_key: str
+    can_read: bool | None = None
+    can_trade: bool | None = None
+    can_withdraw: bool | None = None
+    addresses: tuple[str, ...] | None = None
+    secret: bytes | None = None
+    author: Author | None = None
 
 
 class RevokeKey(Command, frozen=True, kw_only=True):
+    """By the operator, or by the account whose key it is."""
+
     api_key: str
+    author: Author | None = None
 
 
 class AddAsset(Command, frozen=True, kw_only=True):
     asset: Asset
+    author: Author | None = None
 
 
 class AddMarket(Command, frozen=True, kw_only=True):
     market: Market
+    author: Author | None = None
 
 
 class SetMode(Command, frozen=True, kw_only=True):
@@ -160,6 +237,7 @@ class SetMode(Command, frozen=True, kw_only=True):
 
     symbol: str | None
     mode: Mode
+    author: Author | None = None
 
 
 class ChangeMarket(Command, frozen=True, kw_only=True):
@@ -174,6 +252,7 @@ class ChangeMarket(Command, frozen=True, kw_only=True):
     taker_rate: int
     rules: Rules
     replaces: Market | None = None
+    author: Author | None = None
 
 
 class ChangeExchange(Command, frozen=True, kw_only=True):
@@ -181,6 +260,7 @@ class ChangeExchange(Command, frozen=True, kw_only=True):
 
     rules: ExchangeRules
     replaces: ExchangeRules | None = None
+    author: Author | None = None
 
 
 class ChangeAccount(Command, frozen=True, kw_only=True):
@@ -189,6 +269,8 @@ class ChangeAccount(Command, frozen=True, kw_only=True):
     tier: int | None = None
     discount: bool | None = None
     stopped: bool | None = None
+    role: Role | None = None
+    author: Author | None = None
 
 
 AnyCommand = (
@@ -201,8 +283,14 @@ AnyCommand = (
     | AmendOrder
     | Deposit
     | Withdraw
+    | MoveFunds
+    | RequestWithdrawal
+    | DecideWithdrawal
+    | FreezeWithdrawals
+    | Note
     | CreateAccount
     | CreateKey
+    | ChangeKey
     | RevokeKey
     | AddAsset
     | AddMarket

@@ -132,6 +132,10 @@ class ExchangeRules(
 
     A fee paid in `discount_asset` ("": there is none) is multiplied by `discount` millionths.
     `assets_max` limits how much of an asset one order may move.
+
+    Of withdrawals, by asset: how much one may be, and all of an account in 24 hours; up to where
+    nobody has to approve of one, and up to where one admin is enough. An asset that is not named
+    has no maximum, and each of its withdrawals needs one approval.
     """
 
     orders_max: int = 0
@@ -141,6 +145,12 @@ class ExchangeRules(
     assets_max: dict[str, int] = {}
     discount_asset: str = ""
     discount: int = RATE_SCALE
+    withdrawal_max: dict[str, int] = {}
+    withdrawal_day_max: dict[str, int] = {}
+    withdrawal_free_max: dict[str, int] = {}
+    withdrawal_single_max: dict[str, int] = {}
+    withdrawals_frozen: bool = False
+    """No rule to be set, but a state: see FreezeWithdrawals."""
 
 
 _UNITS = tuple(int(10**decimals) for decimals in range(19))

@@ -44,9 +44,27 @@ class KeyKind(StrEnum):
     RSA = "RSA"
 
 
+class Role(StrEnum):
+    """What the user of an account may do on the trading page."""
+
+    TRADER = "TRADER"
+    ADMIN = "ADMIN"
+
+
 class TransferKind(StrEnum):
     DEPOSIT = "DEPOSIT"
     WITHDRAWAL = "WITHDRAWAL"
+    TRANSFER = "TRANSFER"
+    """Between two accounts: nothing enters or leaves."""
+
+
+class WithdrawalStatus(StrEnum):
+    """What is asked for has left the account at once, and comes back if it is rejected."""
+
+    PENDING = "PENDING"
+    APPROVED = "APPROVED"
+    DONE = "DONE"
+    REJECTED = "REJECTED"
 
 
 class Message(
@@ -64,11 +82,21 @@ class Message(
     """
 
 
+class Author(Message, frozen=True, kw_only=True, tag=False):
+    """Who has done something that is to be on record, and why."""
+
+    name: str
+    reason: str = ""
+
+
 # --- Rows: the new state of one thing ---------------------------------------------------------
 
 
 class Account(Message, frozen=True, kw_only=True):
-    """`discount`: fees are paid in the discount asset if it has enough. `stopped`: no orders."""
+    """`discount`: fees are paid in the discount asset if it has enough. `stopped`: no orders.
+
+    `owner` is the account that this one is a sub-account of, None for one that stands by itself.
+    """
 
     id: int
     name: str
@@ -76,9 +104,14 @@ class Account(Message, frozen=True, kw_only=True):
     tier: int = 0
     discount: bool = False
     stopped: bool = False
+    owner: int | None = None
+    role: Role = Role.TRADER
 
 
 class Key(Message, frozen=True, kw_only=True):
+    """`addresses` are networks that its requests may come from; empty: any. `expires` is when it
+    stops being valid, in µs."""
+
     api_key: str
     account: int
     kind: KeyKind
@@ -86,6 +119,15 @@ class Key(Message, frozen=True, kw_only=True):
     can_trade: bool
     created: int
     revoked: int | None = None
+    name: str = ""
+    can_read: bool = True
+    can_withdraw: bool = False
+    addresses: tuple[str, ...] = ()
+    expires: int | None = None
+
+    def is_valid(self, now: int) -> bool:
+        """Whether it can be used at this time, in µs."""
+        return self.revoked is None and (self.expires is None or now < self.expires)
 
 
 class Counters(Message, frozen=True, kw_only=True):
@@ -282,7 +324,8 @@ class Trade(Message, frozen=True, kw_only=True):
 
 
 class Transfer(Message, frozen=True, kw_only=True):
-    """Money that entered or left; `number` is the journal number of its command."""
+    """Money that entered or left, or went to the account of `counterparty`; `number` is the
+    journal number of its command."""
 
     number: int
     account: int
@@ -291,6 +334,46 @@ class Transfer(Message, frozen=True, kw_only=True):
     amount: int
     reference: str
     time: int
+    counterparty: int | None = None
+
+
+class Withdrawal(Message, frozen=True, kw_only=True):
+    """Money that is to be paid out; `number` is that of the command that asked for it.
+
+    `approvals` are the names of those who have agreed.
+    """
+
+    reference: str
+    number: int
+    account: int
+    asset: str
+    amount: int
+    address: str
+    status: WithdrawalStatus
+    approvals: tuple[str, ...]
+    created: int
+    updated: int
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still to be decided, or paid."""
+        return self.status in (WithdrawalStatus.PENDING, WithdrawalStatus.APPROVED)
+
+
+class Act(Message, frozen=True, kw_only=True):
+    """What somebody did who may do more than trade; `number` is that of its command.
+
+    `before` and `after` are JSON of what has changed, without secrets; "" where there was nothing.
+    """
+
+    number: int
+    time: int
+    actor: str
+    act: str
+    subject: str
+    reason: str
+    before: str
+    after: str
 
 
 class Level(Message, frozen=True, kw_only=True):
@@ -317,6 +400,8 @@ Row = (
     | Balance
     | Trade
     | Transfer
+    | Withdrawal
+    | Act
     | Level
 )
 
@@ -357,6 +442,12 @@ class Reason(StrEnum):
     TOO_LITTLE_LIQUIDITY = "TOO_LITTLE_LIQUIDITY"
     """Not even one lot; `detail` is the Filter whose minimum is meant."""
     REFERENCE_USED = "REFERENCE_USED"
+    WITHDRAWALS_FROZEN = "WITHDRAWALS_FROZEN"
+    UNKNOWN_WITHDRAWAL = "UNKNOWN_WITHDRAWAL"
+    LIMIT = "LIMIT"
+    """`detail` says which."""
+    NOT_ALLOWED = "NOT_ALLOWED"
+    """`detail` says why."""
     ALREADY_EXISTS = "ALREADY_EXISTS"
     CHANGED_MEANWHILE = "CHANGED_MEANWHILE"
     """What was to be replaced is not there any more: somebody else has replaced it."""

@@ -67,6 +67,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Addresses and networks of proxies that say in X-Forwarded-For whom they ask for, with commas."""
     audit_seconds: int = 60
     """How often the db-processor adds up all money and all locks; 0: never."""
+    registration: Literal["open", "closed"] = "closed"
+    """Whether strangers may make themselves an account on the trading page."""
+    test_funds: str = "off"
+    """Money for nothing: off, on, or how much of each asset at a time, such as USDC:1000,BTC:0.5."""
+    public_ws_url: str = ""
+    """Where browsers find the streams; empty: at the page's own host, port 4000."""
+    password_memory_kib: int = 65_536
+    """The memory that one hash of a password takes, which is what guessing it costs."""
     create_default_markets: bool = False
     """Give a new, empty exchange SOLUSDC, BTCUSDT and ETHUSDT."""
 

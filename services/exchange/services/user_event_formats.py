@@ -200,8 +200,8 @@ def _account_position(report: BalanceReport, assets: Mapping[str, Asset], time_u
 
 def _balance_update(report: TransferReport, assets: Mapping[str, Asset], time_unit: int) -> Json:
     transfer = report.transfer
-    is_deposit = transfer.kind is TransferKind.DEPOSIT
-    delta = transfer.amount if is_deposit else -transfer.amount
+    is_received = transfer.kind is TransferKind.DEPOSIT or report.account == transfer.counterparty
+    delta = transfer.amount if is_received else -transfer.amount
     return {
         "e": "balanceUpdate",
         "E": report.time // time_unit,

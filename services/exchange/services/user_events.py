@@ -155,9 +155,13 @@ class _Walk:
                 case OrderList():
                     self._list(row)
                 case Transfer():
-                    self._events.append(
-                        TransferReport(account=row.account, time=self._outcome.time, transfer=row)
-                    )
+                    for account in (row.account, row.counterparty):
+                        if account is not None:
+                            self._events.append(
+                                TransferReport(
+                                    account=account, time=self._outcome.time, transfer=row
+                                )
+                            )
         return self._events
 
     # --- What is new --------------------------------------------------------------------------

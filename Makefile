@@ -16,7 +16,6 @@ endif
 
 .PHONY: targets install run test check audit lint types imports format bench chaos seeds clients bots images
 .PHONY: tags compose-test pins clean
-.PHONY: compose-test pins clean
 
 targets:
 	@echo "make install   what the other targets need"

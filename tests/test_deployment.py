@@ -428,7 +428,7 @@ def test_nothing_enters_an_image_by_accident() -> None:
 def test_compose_runs_every_part() -> None:
     assert set(compose()["services"]) == {
         "init", "migrate", "postgres", "redis", "engine", "db-processor", "backend", "websocket",
-        "prometheus", "grafana",
+        "demo", "prometheus", "grafana",
     }  # fmt: skip
 
 
@@ -472,7 +472,7 @@ def test_compose_gives_each_service_its_own_secrets() -> None:
                 continue
             assert volume in definition["volumes"]
             if volume.endswith("-secrets") and name != "init":
-                owner = "db-processor" if name == "migrate" else name
+                owner = {"migrate": "db-processor", "demo": "backend"}.get(name, name)
                 assert (volume, path, options) == (
                     f"{owner}-secrets", "/run/secrets/exchange", ["ro"],
                 )  # fmt: skip

@@ -1,5 +1,6 @@
 """What a cluster would be given as a whole: rendered, valid, and referring to nothing that is not there."""
 
+import ipaddress
 import shutil
 import subprocess
 from functools import cache
@@ -284,6 +285,30 @@ def test_the_ingress_leads_to_services_that_exist() -> None:
         "/backend": "exchange-router-service"
     }
     assert {path["pathType"] for path in rule["http"]["paths"]} == {"Prefix"}
+
+
+@needs_kubectl
+def test_limits_count_clients_and_not_the_proxy(tmp_path: Path) -> None:
+    # Beside the tree, since a component has to be used by something.
+    shutil.copytree(
+        ROOT, tmp_path / "tree", ignore=shutil.ignore_patterns(".*", "exchange", "tests")
+    )
+    overlay = tmp_path / "tree/overlays/current/kustomization.yml"
+    text = overlay.read_text("utf-8") + "components: [../../cluster/ingress]\n"
+    overlay.write_text(text, "utf-8")
+    done = subprocess.run(
+        ["kubectl", "kustomize", overlay.parent], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    through_ingress = tuple(yaml.safe_load_all(done.stdout))
+
+    for found in (through_ingress, rendered("overlays/gke")):
+        for app in ("exchange-router", "exchange-ws-stream"):
+            (container,) = template(named(found, "Deployment")[f"{app}-deployment"])["containers"]
+            (value,) = [
+                one["value"] for one in container["env"] if one["name"] == "TRUSTED_PROXIES"
+            ]
+            assert all(ipaddress.ip_network(network) for network in value.split(","))
 
 
 def test_the_gateway_route_leads_there_too() -> None:

@@ -14,8 +14,8 @@ EXCHANGE ?= $(CURDIR)/.venv/bin/exchange
 NEEDS := .venv/installed
 endif
 
-.PHONY: targets install run test check audit lint types imports format bench chaos seeds clients bots images tags
-.PHONY: compose-test pins clean
+.PHONY: targets install run test check audit lint types imports format bench chaos seeds clients bots images
+.PHONY: tags compose-test pins clean
 
 targets:
 	@echo "make install   what the other targets need"
@@ -133,7 +133,7 @@ tags:
 
 # With a Docker engine: a stack of its own comes up, is traded on, killed one by one, and verified.
 compose-test: $(NEEDS)
-	EXCHANGE_TEST_COMPOSE=1 $(RUN) pytest tests/deployment/test_compose.py
+	EXCHANGE_TEST_COMPOSE=1 $(RUN) pytest tests/deployment/test_compose.py tests/deployment/test_one_container.py
 
 # Versions and hashes without an index, so that they are good with any mirror. The images leave out
 # what only `exchange up` needs: a Postgres and a Redis of its own, and what those two bring along.

@@ -16,7 +16,8 @@ from exchange.services.deployment_secrets import secrets_app
 
 OVERLAYS = ("local", "current", "gke")
 RENDERED = (".", *(f"overlays/{name}" for name in OVERLAYS))
-FOREIGN = ("gateway.networking.k8s.io/", "monitoring.coreos.com/")
+FOREIGN = ("gateway.networking.k8s.io/", "networking.gke.io/")
+"""Kinds that a cluster has only where somebody installed them; their schemas are not at hand."""
 
 needs_kubectl = pytest.mark.skipif(
     shutil.which("kubectl") is None, reason="kubectl is not installed"
@@ -323,6 +324,15 @@ def test_the_gateway_route_leads_there_too() -> None:
     assert set(doors.values()) <= SERVICE_PORTS
     assert DOORS.items() <= {path: name for path, (name, _) in doors.items()}.items()
     assert route["spec"]["parentRefs"] == [{"name": gateway["metadata"]["name"]}]
+
+
+@needs_kubectl
+def test_policies_of_the_load_balancer_are_for_the_services_behind_the_gateway() -> None:
+    found = rendered("overlays/gke")
+
+    for kind in ("HealthCheckPolicy", "GCPBackendPolicy"):
+        targets = {one["spec"]["targetRef"]["name"] for one in named(found, kind).values()}
+        assert targets == set(DOORS.values())
 
 
 def test_examples_of_other_peoples_kinds_name_what_is_here() -> None:

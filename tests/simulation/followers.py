@@ -4,7 +4,7 @@ What each of them has seen stands in the history, where it is compared with what
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -77,11 +77,14 @@ class Listener:
     def form(self) -> Form:
         return self.subscriptions.form
 
-    def send(self, frame: bytes) -> None:
-        """Events come one by one: diffs with the update ids that they cover, trades with theirs."""
-        if not self.is_open:
-            return
-        event = msgspec.json.decode(frame[{126: 4, 127: 10}.get(frame[1], 2) :])
+    def send(self, frames: bytes) -> None:
+        for text in texts(frames):
+            if self.is_open:
+                self._hear(text)
+
+    def _hear(self, text: bytes) -> None:
+        """Diffs tell the update ids that they cover, trades their own."""
+        event = msgspec.json.decode(text)
         stream = (event["s"], event["e"])
         first, last = (event["U"], event["u"]) if "u" in event else (event["t"], event["t"])
         expected = self._last.get(stream, first - 1) + 1
@@ -97,6 +100,18 @@ class Listener:
         self.is_open = False
 
     def sweep(self, _now: float) -> None: ...
+
+
+def texts(frames: bytes) -> Iterator[bytes]:
+    """What stands in whole frames of a server, one behind the other."""
+    start = 0
+    while start < len(frames):
+        size, head = frames[start + 1], 2
+        if size >= 126:
+            head = 4 if size == 126 else 10
+            size = int.from_bytes(frames[start + 2 : start + head], "big")
+        yield frames[start + head : start + head + size]
+        start += head + size
 
 
 async def listen(server: StreamServer, history: History) -> None:

@@ -254,12 +254,9 @@ class RedisServer:
                 return Status(b"PONG")
             case b"CLIENT" | b"AUTH" | b"SELECT":
                 return Status(b"OK")
-            case b"HELLO":
-                return {b"server": b"redis", b"proto": int(request[1])}
             case b"CONFIG":
-                # Only redis-py asks, which speaks the protocol's third version.
                 found = _CONFIGURATION.get(request[2])
-                return {request[2]: found} if found is not None else {}
+                return [request[2], found] if found is not None else []
         return self._in_script(request)
 
     def _in_script(self, request: Request) -> Any:
@@ -365,11 +362,8 @@ def encode(reply: Any) -> bytes:
         return b"$-1\r\n"
     if kind is Status:
         return b"+%b\r\n" % reply
-    if isinstance(reply, Refused):
-        return b"-%s\r\n" % str(reply).encode()
-    assert kind is dict, reply
-    pairs = (encode(key) + encode(value) for key, value in reply.items())
-    return b"%%%d\r\n%b" % (len(reply), b"".join(pairs))
+    assert isinstance(reply, Refused), reply
+    return b"-%s\r\n" % str(reply).encode()
 
 
 def _watched(data: Data, on_write: Callable[[Request], None]) -> Data:

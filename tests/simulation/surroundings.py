@@ -7,14 +7,14 @@ collector of garbage, which would run finalizers at times of its own.
 
 import asyncio
 import gc
-import importlib.metadata
 import logging
 import random
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache, partial
+from functools import partial
+from math import inf
 from random import Random
 from typing import Any
 from unittest import mock
@@ -25,7 +25,23 @@ from simulation.loop import OWNER, SimulatedLoop
 from simulation.postgres_driver import Driver
 
 from exchange.backend import gateway
+from exchange.redis import leadership
+from exchange.redis.heartbeat import Heartbeat
 from exchange.services import clock
+
+
+class TurningHeartbeat(Heartbeat):
+    """Without a thread of its own: in simulated time no command takes long."""
+
+    def __init__(self, url: str, epoch: int) -> None:
+        super().__init__(url, epoch, loop_silent_s=inf)
+
+    def __enter__(self) -> "TurningHeartbeat":
+        self._beating = asyncio.get_running_loop().create_task(self._beat())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._beating.cancel()
 
 
 @contextmanager
@@ -40,6 +56,7 @@ def surrounded(loop: SimulatedLoop, driver: Driver, chance: Random) -> Iterator[
         (clock, "time_ns", time_ns),
         (asyncpg, "connect", driver.connect),
         (asyncpg, "create_pool", driver.create_pool),
+        (leadership, "Heartbeat", TurningHeartbeat),
         (gateway, "_new_uid", partial(chance.getrandbits, 63)),
     ]
     with ExitStack() as stack:
@@ -53,7 +70,7 @@ def surrounded(loop: SimulatedLoop, driver: Driver, chance: Random) -> Iterator[
 
 
 @contextmanager
-def quiet(*, is_told: bool) -> Iterator[None]:
+def quiet(*, is_told: bool, freezes: bool = True) -> Iterator[None]:
     """No logs unless somebody wants to be told, and no collector."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(
@@ -70,15 +87,14 @@ def quiet(*, is_told: bool) -> Iterator[None]:
     was_enabled, collect, unfreeze = gc.isenabled(), gc.collect, gc.unfreeze
     gc.disable()
     # What is there already need not be walked through after each seed.
-    gc.freeze()
+    if freezes:
+        gc.freeze()
     try:
         with (
             mock.patch.object(gc, "collect", return_value=0),
             mock.patch.object(gc, "freeze"),
             mock.patch.object(gc, "unfreeze"),
             mock.patch.object(sys, "unraisablehook", _ignored),
-            # redis-py reads its own version from a file for each connection that it makes.
-            mock.patch.object(importlib.metadata, "version", cache(importlib.metadata.version)),
             warnings.catch_warnings(),
         ):
             # Who is killed has awaited nothing of what he had begun.

@@ -99,7 +99,10 @@ def test_every_rule_has_a_name_and_a_value_that_people_read() -> None:
     written = MARKET.written(EVERYTHING)
 
     assert written.keys() == set(Rules.__struct_fields__) - {"tiers"}
-    assert EXCHANGE.written(EVERYWHERE).keys() == set(ExchangeRules.__struct_fields__)
+    # A freeze is no rule, but a state.
+    assert EXCHANGE.written(EVERYWHERE).keys() == set(ExchangeRules.__struct_fields__) - {
+        "withdrawals_frozen"
+    }
     assert written["order_types"] == ["LIMIT", "MARKET"]
     assert written["price_up"] == "1.3"
     assert written["bid_up"] == "0.000001"
@@ -194,7 +197,7 @@ SECTIONS = {part.partition("\n")[0].split(":")[0]: part for part in GUIDE.split(
     ("section", "rules", "elsewhere"),
     [
         ("Rules of a market", Rules(), {"fee_discount", "tiers"}),
-        ("Rules over all markets", ExchangeRules(), set()),
+        ("Rules over all markets", ExchangeRules(), {"withdrawals_frozen"}),
     ],
 )
 def test_the_operators_guide_has_a_row_for_every_rule(

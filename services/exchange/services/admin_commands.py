@@ -81,7 +81,7 @@ def withdrawals(
 def approve(reference: Withdrawal, data: Data = None, as_json: AsJson = False) -> None:
     """Agree to a withdrawal; a large one needs somebody else too.
 
-    Example: exchange --reason "he called" admin approve w:12:rent
+    Example: EXCHANGE_REASON="he called" exchange admin approve w:12:rent
     """
     _decide(reference, "approve", data, as_json)
 
@@ -90,7 +90,7 @@ def approve(reference: Withdrawal, data: Data = None, as_json: AsJson = False) -
 def reject(reference: Withdrawal, data: Data = None, as_json: AsJson = False) -> None:
     """Give the money of a withdrawal back to its account.
 
-    Example: exchange --reason "unknown address" admin reject w:12:rent
+    Example: EXCHANGE_REASON="unknown address" exchange admin reject w:12:rent
     """
     _decide(reference, "reject", data, as_json)
 
@@ -108,7 +108,7 @@ def finish(reference: Withdrawal, data: Data = None, as_json: AsJson = False) ->
 def freeze(data: Data = None, as_json: AsJson = False) -> None:
     """Let nobody withdraw anything, as the auditor does by itself when the money does not add up.
 
-    Example: exchange --reason "looking into alarm audit-money" admin freeze
+    Example: EXCHANGE_REASON="looking into alarm audit-money" exchange admin freeze
     """
     print_fields(Admin.find(data).post("freeze", body={"frozen": True}), as_json)
 
@@ -117,7 +117,7 @@ def freeze(data: Data = None, as_json: AsJson = False) -> None:
 def thaw(data: Data = None, as_json: AsJson = False) -> None:
     """Let withdrawals go on.
 
-    Example: exchange --reason "it was a false alarm" admin thaw
+    Example: EXCHANGE_REASON="it was a false alarm" exchange admin thaw
     """
     print_fields(Admin.find(data).post("freeze", body={"frozen": False}), as_json)
 
@@ -130,7 +130,7 @@ def set_mode(
 ) -> None:
     """Halt all markets at once, let them only cancel, or let them run.
 
-    Example: exchange --reason "the feed is wrong" admin mode halted
+    Example: EXCHANGE_REASON="the feed is wrong" exchange admin mode halted
     """
     body = {"mode": mode.value.upper().replace("-", "_")}
     print_fields(Admin.find(data).post("exchange", "mode", body=body), as_json)
@@ -144,7 +144,7 @@ def rotate_master_key(data: Data = None, as_json: AsJson = False) -> None:
     MASTER_KEY_FILE names, for all backends: a number that was not there yet, a colon, 64 hex digits.
     Keep the old lines as long as there are backups from before.
 
-    Example: exchange --reason "yearly" admin rotate-master-key
+    Example: EXCHANGE_REASON="yearly" exchange admin rotate-master-key
     """
     admin = Admin.find(data)
     if not Admin.is_elsewhere(data):

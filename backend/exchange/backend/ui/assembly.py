@@ -6,6 +6,7 @@ from exchange.backend.application import Application
 from exchange.backend.browsers import Browsers
 from exchange.backend.members import Members
 from exchange.backend.operator import Operator
+from exchange.backend.page import Page
 from exchange.backend.passwords import Passwords
 from exchange.backend.request_limits import RequestLimits
 from exchange.backend.state import Current
@@ -35,4 +36,4 @@ def public_application(settings: Settings, current: Current, vault: Vault) -> AS
     def site(limits: RequestLimits) -> Site:
         return Site(current, limits, browsers, routers)
 
-    return Application(current, browsers, site)
+    return Application(current, browsers, site, Page(settings.public_ws_url))

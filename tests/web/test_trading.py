@@ -1,0 +1,237 @@
+"""Registering, trading and looking at what became of it, in real browsers."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+from running_exchange import RunningExchange
+from web.conftest import NewPage, fill_order, signed_in
+from web.test_market import wait_for_book
+
+
+def expect_open(page: Page, count: int) -> None:
+    expect(page.locator("[data-order]")).to_have_count(count)
+
+
+def choose(page: Page, title: str) -> None:
+    """Choose a type of order by its title."""
+    button = page.get_by_role("group", name="Order type").get_by_role("button", name=title)
+    if button.count():
+        button.click()
+    else:
+        page.get_by_label("Other order types").select_option(title)
+
+
+def tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name).last.click()
+
+
+def test_two_people_meet(new_page: NewPage, exchange: RunningExchange) -> None:
+    seller, buyer = signed_in(new_page()), signed_in(new_page())
+    wait_for_book(seller, exchange)
+
+    # Between the best prices of others, so that the two meet each other.
+    seller.locator(".sides .sell").click()
+    best = seller.locator(".asks .level:has(.price:not(:empty)) .price").last.inner_text()
+    price = f"{float(best.replace(',', '')) - 0.01:.2f}"
+    fill_order(seller, price=price, amount="0.01")
+    seller.locator("#order-amount").press("Enter")
+    expect_open(seller, 1)
+    fill_order(buyer, price=price, amount="0.01")
+    buyer.get_by_role("button", name="Buy BTC").click()
+
+    expect(seller.locator(".notices")).to_contain_text("Sold 0.01 BTC")
+    expect(buyer.locator(".notices")).to_contain_text("Bought 0.01 BTC")
+    expect_open(seller, 0)
+    tab(buyer, "Balances")
+    expect(buyer.locator(".orders tr[data-asset=BTC]")).to_contain_text("2.00999")
+    tab(buyer, "Trades")
+    expect(buyer.locator(".orders tbody tr")).to_have_count(1)
+    expect(buyer.locator(".orders tbody")).to_contain_text("Taker")
+    tab(buyer, "Order history")
+    expect(buyer.locator(".orders tbody")).to_contain_text("Filled")
+
+
+@pytest.mark.parametrize(
+    ("side", "title", "fields", "shown"),
+    [
+        ("buy", "Limit", {"price": "49500", "amount": "0.01"}, "Limit"),
+        ("buy", "Stop limit", {"stop": "55000", "price": "55100", "amount": "0.01"}, "Stop loss limit"),
+        ("sell", "Stop market", {"stop": "45000", "amount": "0.01"}, "Stop loss"),
+        ("sell", "Stop market", {"stop": "56000", "amount": "0.01"}, "Take profit"),
+        ("sell", "Stop limit", {"stop": "56000", "price": "55900", "amount": "0.01"}, "Take profit limit"),
+        ("sell", "Trailing stop", {"trail": "2.5", "amount": "0.01"}, "2.5% behind"),
+    ],
+)  # fmt: skip
+def test_every_kind_of_order_that_waits_is_placed_and_cancelled(
+    shared_page: Page, side: str, title: str, fields: dict[str, str], shown: str
+) -> None:
+    page = shared_page
+    page.locator(f".sides .{side}").click()
+    choose(page, title)
+
+    fill_order(page, **fields)
+    page.locator("#order-amount").press("Enter")
+
+    expect_open(page, 1)
+    expect(page.locator("[data-order]")).to_contain_text(shown)
+    page.get_by_role("button", name=re.compile("^Cancel order")).click()
+    expect_open(page, 0)
+
+
+def test_an_oco_is_two_orders_of_which_one_cancels_the_other(shared_page: Page) -> None:
+    page = shared_page
+    page.locator(".sides .sell").click()
+    choose(page, "OCO")
+
+    fill_order(page, price="56000", stop="45000", stopLimit="44900", amount="0.01")
+    page.locator("#order-amount").press("Enter")
+
+    expect_open(page, 2)
+    page.get_by_role("button", name=re.compile("^Cancel order")).first.click()
+    expect_open(page, 0)
+
+
+def test_a_market_order_by_total_is_estimated_and_filled(shared_page: Page) -> None:
+    page = shared_page
+    page.locator(".sides .buy").click()
+    choose(page, "Market")
+    page.get_by_title("Amount or total").click()
+
+    fill_order(page, amount="500")
+    expect(page.locator(".order-form")).to_contain_text("Average price≈ 5")
+    expect(page.locator(".order-form")).to_contain_text("Fee, estimated≈ 0.")
+    page.locator("#order-amount").press("Enter")
+
+    expect(page.locator(".notices")).to_contain_text("Bought 0.0")
+    page.get_by_title("Amount or total").click()
+
+
+def test_an_order_that_the_market_would_refuse_is_not_sent(shared_page: Page) -> None:
+    page = shared_page
+    page.locator(".sides .buy").click()
+    choose(page, "Limit")
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(f"{request.method} {request.url}"))
+
+    for price, amount, fault in [
+        ("45000.001", "0.01", "Prices go in steps of 0.01."),
+        ("45000", "0.000001", "At least 0.00001 BTC."),
+        ("45000", "0.00001", "Worth at least 5 USDT."),
+        ("45000", "100", "More than the USDT you have."),
+        ("9999999", "0.01", "Prices are from 0.01 to 1,000,000."),
+        ("abc", "0.01", "This is not a price."),
+    ]:
+        fill_order(page, price=price, amount=amount)
+        page.locator("#order-amount").press("Enter")
+
+        expect(page.locator(".order-form .fault").first).to_have_text(fault)
+    assert not [one for one in requests if one.startswith("POST")]
+
+
+def test_an_order_far_from_the_market_is_asked_about(shared_page: Page) -> None:
+    page = shared_page
+    page.locator(".sides .buy").click()
+    choose(page, "Limit")
+
+    fill_order(page, price="40000", amount="0.01")
+    page.locator("#order-amount").press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("away from the market")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect_open(page, 0)
+    page.locator("#order-amount").press("Enter")
+    dialog.get_by_role("button", name="Buy").click()
+
+    expect_open(page, 1)
+    page.get_by_role("button", name=re.compile("^Cancel order")).click()
+    expect_open(page, 0)
+
+
+def test_pressing_twice_is_one_order(shared_page: Page) -> None:
+    page = shared_page
+    page.locator(".sides .buy").click()
+    choose(page, "Limit")
+    fill_order(page, price="49500", amount="0.01")
+
+    page.evaluate(
+        """() => { const form = document.querySelector(".order-form");
+                   form.requestSubmit(); form.requestSubmit(); form.requestSubmit(); }"""
+    )
+
+    expect_open(page, 1)
+    expect(page.locator("#order-amount")).to_have_value("")
+    page.get_by_role("button", name=re.compile("^Cancel order")).click()
+    expect_open(page, 0)
+
+
+def test_an_order_is_changed_in_its_place_or_placed_anew(shared_page: Page) -> None:
+    page = shared_page
+    page.locator(".sides .buy").click()
+    choose(page, "Limit")
+    fill_order(page, price="49500", amount="0.02")
+    page.locator("#order-amount").press("Enter")
+    expect_open(page, 1)
+    first = page.locator("[data-order]").get_attribute("data-order")
+    dialog = page.get_by_role("dialog")
+
+    page.get_by_role("button", name="Change").click()
+    dialog.get_by_label("Amount").fill("0.01")
+    expect(dialog).to_contain_text("keeps its place")
+    dialog.get_by_role("button", name="Change it").click()
+    expect(page.locator(f"[data-order='{first}']")).to_contain_text("0.01")
+    page.get_by_role("button", name="Change").click()
+    dialog.get_by_label("Price").fill("49400")
+    dialog.get_by_role("button", name="Change it").click()
+
+    expect(page.locator("[data-order]")).to_contain_text("49,400.00")
+    assert page.locator("[data-order]").get_attribute("data-order") != first
+    page.get_by_role("button", name=re.compile("^Cancel order")).click()
+    expect_open(page, 0)
+
+
+def test_by_keyboard_alone(shared_page: Page) -> None:
+    page = shared_page
+    page.locator("body").click(position={"x": 800, "y": 20})
+    keys = page.keyboard
+
+    keys.press("b")
+    keys.press("l")
+    expect(page.locator("#order-price")).to_be_focused()
+    keys.type("49000")
+    keys.press("ArrowUp")
+    expect(page.locator("#order-price")).to_have_value("49000.01")
+    keys.press("Tab")
+    keys.type("0.01")
+    keys.press("Enter")
+    expect_open(page, 1)
+    keys.press("Escape")
+    keys.press("Escape")
+    expect(page.get_by_role("dialog")).to_contain_text("Cancel the open order?")
+    keys.press("Enter")
+
+    expect_open(page, 0)
+    keys.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Keyboard")
+    keys.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_trades_are_exported_as_they_are(shared_page: Page) -> None:
+    page = shared_page
+    page.locator(".sides .buy").click()
+    choose(page, "Market")
+    fill_order(page, amount="0.01")
+    page.locator("#order-amount").press("Enter")
+    tab(page, "Trades")
+    expect(page.locator(".orders tbody")).to_contain_text("Taker")
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export as CSV").click()
+
+    text = download.value.path().read_text("utf-8")
+    assert download.value.suggested_filename == "BTCUSDT-trades.csv"
+    assert text.splitlines()[0].startswith("time,symbol,tradeId")
+    assert ",BTCUSDT," in text.splitlines()[1]
+    tab(page, "Open orders")

@@ -1,21 +1,13 @@
 """One exchange with a moving market, and one browser, for all tests of the trading page."""
 
-import shutil
-import uuid
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, StorageState, expect
 from running_exchange import RunningExchange
-from web.order_flow import OrderFlow, Trader
+from web.order_flow import OrderFlow
+from web.stage import DEFAULT_MS, launched, moving_market, signed_in
 
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-DEFAULT_MS = 20_000
-"""Enough for a machine with other things to do; nothing waits so long where all is well."""
 expect.set_options(timeout=DEFAULT_MS)
 
 NewPage = Callable[..., Page]
@@ -24,7 +16,10 @@ NewPage = Callable[..., Page]
 @pytest.fixture(scope="package")
 def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningExchange]:
     running = RunningExchange(tmp_path_factory.mktemp("web") / "data")
-    running.start()
+    with pytest.MonkeyPatch.context() as patch:
+        # Passwords that are cheap to guess are also cheap to test with.
+        patch.setenv("PASSWORD_MEMORY_KIB", "1024")
+        running.start()
     yield running
     running.stop()
 
@@ -32,37 +27,27 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningExchan
 @pytest.fixture(scope="package")
 def flow(exchange: RunningExchange) -> OrderFlow:
     """BTCUSDT around 50,000, with a book and some trades; `step` moves it."""
-    made = OrderFlow(
-        rich(exchange),
-        rich(exchange),
-        "BTCUSDT",
-        price=Decimal("50000.00"),
-        tick=Decimal("0.50"),
-        size=Decimal("0.04300"),
-    )
-    made.fill()
+    made = moving_market(exchange)
     for _ in range(5):
         made.take("BUY")
         made.take("SELL")
     return made
 
 
-def rich(exchange: RunningExchange) -> Trader:
-    name = f"rich-{uuid.uuid4().hex[:8]}"
-    keys = exchange.account(name)
-    exchange.deposit(name, "USDT", "100000000")
-    exchange.deposit(name, "BTC", "1000")
-    return Trader(exchange.api, keys.apiKey, keys.secretKey)
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    with launched() as running:
+        yield running
 
 
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    assert path is not None, "the page's tests need Debian's chromium"
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield running
-        running.close()
+def member(browser: Browser, exchange: RunningExchange, flow: OrderFlow) -> StorageState:
+    """The cookie of somebody with test funds, for tests that do not count what he has."""
+    context = browser.new_context(base_url=exchange.api)
+    context.set_default_timeout(DEFAULT_MS)
+    state = signed_in(context.new_page()).context.storage_state()
+    context.close()
+    return state
 
 
 @pytest.fixture
@@ -74,27 +59,20 @@ def new_page(browser: Browser, exchange: RunningExchange, flow: OrderFlow) -> It
 
     def open_page(
         path: str = "", *, size: tuple[int, int] = (1600, 900), scheme: str = "dark",
-        may_complain_of: str = "",
+        may_complain_of: str = "", state: StorageState | None = None,
     ) -> Page:  # fmt: skip
         context = browser.new_context(
             viewport={"width": size[0], "height": size[1]},
             color_scheme="light" if scheme == "light" else "dark",
             base_url=exchange.api,
+            storage_state=state,
         )
         context.set_default_timeout(DEFAULT_MS)
         contexts.append(context)
         if may_complain_of:
             expected.append(may_complain_of)
         page = context.new_page()
-        page.on(
-            "console",
-            lambda message: (
-                complaints.append(f"{message.text} {message.location.get('url', '')}")
-                if message.type in ("error", "warning")
-                else None
-            ),
-        )
-        page.on("pageerror", lambda fault: complaints.append(str(fault.stack)))
+        note_complaints(page, complaints)
         page.goto(f"/{path}")
         return page
 
@@ -104,34 +82,6 @@ def new_page(browser: Browser, exchange: RunningExchange, flow: OrderFlow) -> It
     assert [one for one in complaints if not any(text in one for text in expected)] == []
 
 
-@pytest.fixture
-def trader_page(new_page: NewPage) -> Page:
-    """The trading page of somebody who has just registered, with test funds."""
-    return signed_in(new_page())
-
-
-def signed_in(page: Page) -> Page:
-    """Register on that page, take test funds, and go to the market."""
-    page.goto("/#/register")
-    page.get_by_label("Name").fill(f"user-{uuid.uuid4().hex[:10]}")
-    page.get_by_label("Password").fill("correct horse battery")
-    page.get_by_role("button", name="Register").click()
-    page.wait_for_url("**/#/wallet")
-    for asset in ("USDT", "BTC"):
-        page.get_by_label("Asset").select_option(asset)
-        page.get_by_role("button", name=f"Take {asset}").click()
-        page.locator(f"tr[data-asset={asset}]").wait_for()
-    page.goto("/#/trade/BTCUSDT")
-    page.locator(".bids .level .price").first.wait_for()
-    return page
-
-
-def fill_order(page: Page, **fields: str) -> None:
-    """Type into the order form, by the ids of its fields."""
-    for name, text in fields.items():
-        page.locator(f"#order-{name}").fill(text)
-
-
 @pytest.fixture(scope="module")
 def shared_page(browser: Browser, exchange: RunningExchange, flow: OrderFlow) -> Iterator[Page]:
     """One signed-in page for a module's tests, each of which leaves no open order behind."""
@@ -139,7 +89,20 @@ def shared_page(browser: Browser, exchange: RunningExchange, flow: OrderFlow) ->
     context = browser.new_context(viewport={"width": 1600, "height": 900}, base_url=exchange.api)
     context.set_default_timeout(DEFAULT_MS)
     page = context.new_page()
-    page.on("pageerror", lambda fault: complaints.append(str(fault.stack)))
+    note_complaints(page, complaints)
     yield signed_in(page)
     context.close()
     assert complaints == []
+
+
+def note_complaints(page: Page, complaints: list[str]) -> None:
+    """Errors and warnings in the console, and faults that nobody caught."""
+    page.on(
+        "console",
+        lambda message: (
+            complaints.append(f"{message.text} {message.location.get('url', '')}")
+            if message.type in ("error", "warning")
+            else None
+        ),
+    )
+    page.on("pageerror", lambda fault: complaints.append(str(fault.stack)))

@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-LEVELS = 30
+LEVELS = 20
 """How many prices there are on either side."""
 
 

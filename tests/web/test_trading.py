@@ -5,7 +5,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 from running_exchange import RunningExchange
-from web.conftest import NewPage, fill_order, signed_in
+from web.conftest import NewPage
+from web.stage import fill_order, signed_in
 from web.test_market import wait_for_book
 
 

@@ -104,7 +104,7 @@ function NewKey() {
   };
   return html`<form class="stack wide" onSubmit=${create}>
     <div class="in-line">
-      <label class="field"><span>Name</span><input required maxlength="64" value=${keyName.value} onInput=${(
+      <label class="field"><span>Name</span><input required maxlength="64" id="key-name" value=${keyName.value} onInput=${(
         /** @type {any} */ event,
       ) => {
         keyName.value = event.target.value;

@@ -168,6 +168,22 @@ def backend(
         yield one
 
 
+@pytest.fixture(scope="module")
+def page_backend(
+    servers: Servers, template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningBackend]:
+    """Open to everybody; its password hashes cost next to nothing."""
+    with running_backend(
+        servers,
+        template_database,
+        tmp_path_factory.mktemp("page"),
+        REGISTRATION="open",
+        TEST_FUNDS="on",
+        PASSWORD_MEMORY_KIB="8",
+    ) as one:
+        yield one
+
+
 @contextmanager
 def running_backend(
     servers: Servers, template_database: str, folder: Path, **settings: str

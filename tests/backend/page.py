@@ -1,6 +1,7 @@
 """A browser as the backend sees it: cookies, an origin, and JSON."""
 
 import http.client
+import itertools
 import json
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,6 +9,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 PASSWORD = "correct horse"
+_numbers = itertools.count(1)
+
+
+def new_name() -> str:
+    """That no other user has."""
+    return f"user-{next(_numbers)}"
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -252,6 +252,7 @@ def test_an_account_is_changed_in_what_is_named(backend: RunningBackend) -> None
         "tier": 3,
         "discount": False,
         "stopped": False,
+        "role": "TRADER",
         "canceledOrders": 0,
     }
     assert second.body == {**first.body, "discount": True}

@@ -1,65 +1,40 @@
 """Who signs in on the page: registration, login, sessions, and what a cookie is good for."""
 
-import itertools
-from collections.abc import Iterator
-
 import pytest
-from backend.conftest import RunningBackend, running_backend
-from backend.page import PASSWORD, Browser, Reply
-from conftest import Servers
+from backend.conftest import RunningBackend
+from backend.page import PASSWORD, Browser, Reply, new_name
 
-_numbers = itertools.count(1)
 WRONG = {"code": -1, "msg": "The name, the password or the code is wrong."}
 
 
-@pytest.fixture(scope="module")
-def exchange(
-    servers: Servers, template_database: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningBackend]:
-    """Open to everybody; its password hashes cost next to nothing."""
-    with running_backend(
-        servers,
-        template_database,
-        tmp_path_factory.mktemp("page"),
-        REGISTRATION="open",
-        TEST_FUNDS="on",
-        PASSWORD_MEMORY_KIB="8",
-    ) as one:
-        yield one
-
-
 @pytest.fixture
-def browser(exchange: RunningBackend) -> Browser:
+def browser(page_backend: RunningBackend) -> Browser:
     """Of a new user who has signed in."""
-    one = Browser(exchange.api)
+    one = Browser(page_backend.api)
     one.register(new_name())
     return one
-
-
-def new_name() -> str:
-    return f"user-{next(_numbers)}"
 
 
 def log_in(browser: Browser, name: str, password: str = PASSWORD) -> Reply:
     return browser.post("/ui/login", {"name": name, "password": password})
 
 
-def test_a_visitor_is_told_that_he_is_nobody(exchange: RunningBackend) -> None:
-    answer = Browser(exchange.api).get("/ui/session")
+def test_a_visitor_is_told_that_he_is_nobody(page_backend: RunningBackend) -> None:
+    answer = Browser(page_backend.api).get("/ui/session")
 
     assert (answer.status, answer.body) == (200, {"user": None})
 
 
-def test_the_page_is_told_what_there_is(exchange: RunningBackend) -> None:
-    config = Browser(exchange.api).get("/ui/config.json").body
+def test_the_page_is_told_what_there_is(page_backend: RunningBackend) -> None:
+    config = Browser(page_backend.api).get("/ui/config.json").body
 
     assert config["registration"] is True
     assert config["wsUrl"] is None
     assert config["testFunds"]["USDC"] == "100000"
 
 
-def test_who_registers_has_an_account_and_is_signed_in(exchange: RunningBackend) -> None:
-    browser, name = Browser(exchange.api), new_name()
+def test_who_registers_has_an_account_and_is_signed_in(page_backend: RunningBackend) -> None:
+    browser, name = Browser(page_backend.api), new_name()
 
     answer = browser.post("/ui/register", {"name": name, "password": PASSWORD})
 
@@ -75,28 +50,32 @@ def test_who_registers_has_an_account_and_is_signed_in(exchange: RunningBackend)
 
 
 def test_a_name_is_given_once_in_whatever_case_and_never_an_operators(
-    exchange: RunningBackend,
+    page_backend: RunningBackend,
 ) -> None:
     name, of_operator = new_name(), new_name()
-    Browser(exchange.api).register(name)
-    assert exchange.admin("POST", "accounts", name=of_operator).status == 200
+    Browser(page_backend.api).register(name)
+    assert page_backend.admin("POST", "accounts", name=of_operator).status == 200
 
     for taken in (name, name.upper(), of_operator, "exchange"):
-        answer = Browser(exchange.api).post("/ui/register", {"name": taken, "password": PASSWORD})
+        answer = Browser(page_backend.api).post(
+            "/ui/register", {"name": taken, "password": PASSWORD}
+        )
         assert (answer.status, answer.body["msg"]) == (409, f"The name {taken} is taken.")
 
 
-def test_a_short_password_is_refused_in_words(exchange: RunningBackend) -> None:
-    answer = Browser(exchange.api).post("/ui/register", {"name": new_name(), "password": "short"})
+def test_a_short_password_is_refused_in_words(page_backend: RunningBackend) -> None:
+    answer = Browser(page_backend.api).post(
+        "/ui/register", {"name": new_name(), "password": "short"}
+    )
 
     assert answer.status == 400
     assert answer.body["msg"].startswith("password: String should have at least 8 characters")
 
 
-def test_a_login_needs_the_name_and_the_password(exchange: RunningBackend) -> None:
+def test_a_login_needs_the_name_and_the_password(page_backend: RunningBackend) -> None:
     name = new_name()
-    Browser(exchange.api).register(name)
-    browser = Browser(exchange.api)
+    Browser(page_backend.api).register(name)
+    browser = Browser(page_backend.api)
 
     wrong, nobody = log_in(browser, name, "wrong horse"), log_in(browser, "nobody-at-all")
     right = log_in(browser, name.upper())
@@ -105,15 +84,15 @@ def test_a_login_needs_the_name_and_the_password(exchange: RunningBackend) -> No
     assert right.body["user"]["name"] == name
 
 
-def test_who_guesses_is_slowed_down_by_name(exchange: RunningBackend) -> None:
+def test_who_guesses_is_slowed_down_by_name(page_backend: RunningBackend) -> None:
     name = new_name()
-    Browser(exchange.api).register(name)
+    Browser(page_backend.api).register(name)
 
-    answers = [log_in(Browser(exchange.api), name, f"guess {number}") for number in range(11)]
+    answers = [log_in(Browser(page_backend.api), name, f"guess {number}") for number in range(11)]
 
     assert [one.status for one in answers] == [401] * 10 + [429]
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 300
-    assert log_in(Browser(exchange.api), name).status == 429
+    assert log_in(Browser(page_backend.api), name).status == 429
 
 
 def test_a_logout_ends_the_session(browser: Browser) -> None:
@@ -127,8 +106,8 @@ def test_a_logout_ends_the_session(browser: Browser) -> None:
     assert browser.get("/api/v3/account").status == 401
 
 
-def test_another_password_ends_all_other_sessions(exchange: RunningBackend) -> None:
-    name, first, second = new_name(), Browser(exchange.api), Browser(exchange.api)
+def test_another_password_ends_all_other_sessions(page_backend: RunningBackend) -> None:
+    name, first, second = new_name(), Browser(page_backend.api), Browser(page_backend.api)
     first.register(name)
     log_in(second, name)
 
@@ -142,8 +121,8 @@ def test_another_password_ends_all_other_sessions(exchange: RunningBackend) -> N
     assert log_in(second, name, "battery staple").status == 200
 
 
-def test_sessions_are_listed_and_ended_one_by_one(exchange: RunningBackend) -> None:
-    name, here, there = new_name(), Browser(exchange.api), Browser(exchange.api)
+def test_sessions_are_listed_and_ended_one_by_one(page_backend: RunningBackend) -> None:
+    name, here, there = new_name(), Browser(page_backend.api), Browser(page_backend.api)
     here.register(name)
     there.post("/ui/login", {"name": name, "password": PASSWORD}, user_agent="Elsewhere/1")
 
@@ -200,8 +179,8 @@ def test_test_funds_have_a_limit(browser: Browser) -> None:
     assert answers[0].body["msg"] == "At most 100000.00000000 USDC at a time."
 
 
-def test_nothing_private_is_told_without_a_session(exchange: RunningBackend) -> None:
-    visitor = Browser(exchange.api)
+def test_nothing_private_is_told_without_a_session(page_backend: RunningBackend) -> None:
+    visitor = Browser(page_backend.api)
 
     for method, path, body in [
         ("GET", "/ui/sessions", None),
@@ -224,10 +203,10 @@ def test_what_is_too_large_or_not_there_is_refused_in_words(browser: Browser) ->
     assert {one.body["code"] for one in (large, nothing, method)} == {-1}
 
 
-def test_passwords_and_tokens_are_in_no_log(exchange: RunningBackend, browser: Browser) -> None:
+def test_passwords_and_tokens_are_in_no_log(page_backend: RunningBackend, browser: Browser) -> None:
     browser.get("/ui/session")
 
-    logs = exchange.logs()
+    logs = page_backend.logs()
 
     assert browser.token is not None
     assert browser.token not in logs

@@ -22,7 +22,9 @@ COMMANDS = [
     "key create", "key revoke", "deposit", "withdraw", "market add", "market rules", "market halt",
     "market break", "market resume", "market cancel-only", "rules", "asset add", "status", "run",
     "db upgrade", "bench", "replay", "verify", "recover", "alarm clear", "backup", "restore",
-    "chaos", "client-config",
+    "chaos", "client-config", "account role", "account password", "admin audit",
+    "admin withdrawals", "admin approve", "admin reject", "admin finish", "admin freeze",
+    "admin thaw", "admin mode", "admin rotate-master-key",
 ]  # fmt: skip
 
 
@@ -318,12 +320,20 @@ class TestRules:
             (["tier", "alice", "0"], {"tier": 0}),
             (["discount", "alice", "on"], {"discount": True}),
             (["discount", "alice", "off"], {"discount": False}),
+            (["role", "alice", "admin"], {"role": "ADMIN"}),
         ],
     )
     def test_an_account_is_changed_in_one_thing(
         self, asked: list[bytes], command: list[str], body: dict[str, Any]
     ) -> None:
         assert self.ask(asked, "account", *command)[1:] == ("POST /admin/accounts/alice", body)
+
+    def test_why_somebody_acts_goes_with_what_he_does(self, asked: list[bytes]) -> None:
+        self.ask(asked, "--reason", "100 % sure", "account", "stop", "alice")
+
+        head = asked[-1].partition(b"\r\n\r\n")[0].lower()
+        assert b"x-exchange-reason: 100%20%25%20sure" in head
+        assert b"x-exchange-actor: " in head
 
     def test_a_break_is_a_mode(self, asked: list[bytes]) -> None:
         _, line, body = self.ask(asked, "market", "break", "SOLUSDC")

@@ -5,19 +5,21 @@ JSON in and out; a refusal is `{"error": "<sentence>"}`.
 
 import hmac
 from typing import Any
+from urllib.parse import unquote
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from exchange.backend import status
+from exchange.backend import control, status
+from exchange.backend.control import Acting, Who
 from exchange.backend.errors import ApiError
+from exchange.backend.members import Members
 from exchange.backend.operator import AdminError, Operator
 from exchange.backend.rulebook import BadRule
 from exchange.backend.state import Current
-from exchange.backend.vault import Vault
 from exchange.backend.wishes import (
     AccountChange,
     ExchangeChange,
@@ -27,21 +29,33 @@ from exchange.backend.wishes import (
     NewKey,
     NewMarket,
     NewMode,
+    NewPassword,
     NewTransfer,
 )
 from exchange.services.commands import Deposit, Withdraw
 from exchange.services.markets import Mode
+from exchange.services.messages import Author, Role
 from exchange.services.process import Health
 from exchange.services.settings import Settings
+
+ACTOR_HEADER, REASON_HEADER = "x-exchange-actor", "x-exchange-reason"
+ACTOR_LENGTH_MAX = 64
 
 
 class AdminApplication:
     """Lets in only who has the token; FastAPI does the rest."""
 
-    def __init__(self, settings: Settings, current: Current, vault: Vault, health: Health) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        current: Current,
+        operator: Operator,
+        health: Health,
+        members: Members,
+    ) -> None:
         assert settings.admin_token, "without a token there is no admin API"
         self._authorization = f"Bearer {settings.admin_token}".encode()
-        self._rest: ASGIApp = _routes(current, vault, health)
+        self._rest: ASGIApp = _routes(current, operator, health, members)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_allowed(scope):
@@ -55,65 +69,15 @@ class AdminApplication:
         return hmac.compare_digest(given, self._authorization)
 
 
-def _routes(current: Current, vault: Vault, health: Health) -> FastAPI:
+def _routes(current: Current, operator: Operator, health: Health, members: Members) -> FastAPI:
     app = FastAPI(openapi_url=None, redirect_slashes=False)
-    operator = Operator(current, vault)
 
-    @app.post("/admin/accounts")
-    async def create_account(body: NewAccount) -> dict[str, Any]:
-        return await operator.create_account(body.name)
+    async def acting(request: Request) -> Acting:
+        return Acting(operator, _author(request), needs_reason=False)
 
-    @app.post("/admin/accounts/{name}/keys")
-    async def create_key(name: str, body: NewKey) -> dict[str, Any]:
-        return await operator.create_key(name, body)
-
-    @app.post("/admin/accounts/{name}")
-    async def change_account(name: str, body: AccountChange) -> dict[str, Any]:
-        return await operator.change_account(name, body)
-
-    @app.delete("/admin/keys/{api_key}")
-    async def revoke_key(api_key: str) -> dict[str, Any]:
-        return await operator.revoke_key(api_key)
-
-    @app.post("/admin/deposits")
-    async def deposit(body: NewTransfer) -> dict[str, Any]:
-        return await operator.transfer(Deposit, body)
-
-    @app.post("/admin/withdrawals")
-    async def withdraw(body: NewTransfer) -> dict[str, Any]:
-        return await operator.transfer(Withdraw, body)
-
-    @app.post("/admin/assets")
-    async def add_asset(body: NewAsset) -> dict[str, Any]:
-        return await operator.add_asset(body)
-
-    @app.post("/admin/markets")
-    async def add_market(body: NewMarket) -> dict[str, Any]:
-        return await operator.add_market(body)
-
-    @app.post("/admin/markets/{symbol}/mode")
-    async def set_mode(symbol: str, body: NewMode) -> dict[str, Any]:
-        return await operator.set_mode(symbol, Mode(body.mode))
-
-    @app.get("/admin/markets/{symbol}/rules")
-    async def market_rules(symbol: str) -> dict[str, Any]:
-        return await operator.market_rules(symbol)
-
-    @app.post("/admin/markets/{symbol}/rules")
-    async def change_market(symbol: str, body: MarketChange) -> dict[str, Any]:
-        return await operator.change_market(symbol, body)
-
-    @app.get("/admin/rules")
-    async def exchange_rules() -> dict[str, Any]:
-        return await operator.exchange_rules()
-
-    @app.post("/admin/rules")
-    async def change_exchange(body: ExchangeChange) -> dict[str, Any]:
-        return await operator.change_exchange(body)
-
-    @app.delete("/admin/alarms/{name}")
-    async def clear_alarm(name: str) -> dict[str, Any]:
-        return await operator.clear_alarm(name)
+    app.state.acting = acting
+    app.include_router(control.routes("/admin", current, health))
+    app.include_router(_own_routes(members))
 
     @app.get("/admin/status")
     async def get_status() -> dict[str, Any]:
@@ -125,6 +89,88 @@ def _routes(current: Current, vault: Vault, health: Health) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
     return app
+
+
+def _own_routes(members: Members) -> APIRouter:
+    router = APIRouter(prefix="/admin")
+
+    @router.post("/accounts")
+    async def create_account(body: NewAccount, who: Who) -> dict[str, Any]:
+        operator, role = who.because(""), Role(body.role)
+        if body.password is None:
+            return await operator.create_account(body.name, role)
+        account = await members.create(body.name, body.password, role, operator)
+        return {"accountId": account, "name": body.name}
+
+    @router.post("/accounts/{name}/password")
+    async def set_password(name: str, body: NewPassword, who: Who) -> dict[str, Any]:
+        return await members.reset_password(name, body.password, who.because(""))
+
+    @router.post("/accounts/{name}/keys")
+    async def create_key(name: str, body: NewKey, who: Who) -> dict[str, Any]:
+        return await who.because("").create_key(name, body)
+
+    @router.post("/accounts/{name}")
+    async def change_account(name: str, body: AccountChange, who: Who) -> dict[str, Any]:
+        return await who.because("").change_account(name, body)
+
+    @router.delete("/keys/{api_key}")
+    async def revoke_key(api_key: str, who: Who) -> dict[str, Any]:
+        return await who.because("").revoke_key(api_key)
+
+    @router.post("/deposits")
+    async def deposit(body: NewTransfer, who: Who) -> dict[str, Any]:
+        return await who.because("").transfer(Deposit, body)
+
+    @router.post("/withdrawals")
+    async def withdraw(body: NewTransfer, who: Who) -> dict[str, Any]:
+        return await who.because("").transfer(Withdraw, body)
+
+    @router.post("/assets")
+    async def add_asset(body: NewAsset, who: Who) -> dict[str, Any]:
+        return await who.because("").add_asset(body)
+
+    @router.post("/markets")
+    async def add_market(body: NewMarket, who: Who) -> dict[str, Any]:
+        return await who.because("").add_market(body)
+
+    @router.post("/markets/{symbol}/mode")
+    async def set_mode(symbol: str, body: NewMode, who: Who) -> dict[str, Any]:
+        return await who.because("").set_mode(symbol, Mode(body.mode))
+
+    @router.get("/markets/{symbol}/rules")
+    async def market_rules(symbol: str, who: Who) -> dict[str, Any]:
+        return await who.because("").market_rules(symbol)
+
+    @router.post("/markets/{symbol}/rules")
+    async def change_market(symbol: str, body: MarketChange, who: Who) -> dict[str, Any]:
+        return await who.because("").change_market(symbol, body)
+
+    @router.get("/rules")
+    async def exchange_rules(who: Who) -> dict[str, Any]:
+        return await who.because("").exchange_rules()
+
+    @router.post("/rules")
+    async def change_exchange(body: ExchangeChange, who: Who) -> dict[str, Any]:
+        return await who.because("").change_exchange(body)
+
+    @router.delete("/alarms/{name}")
+    async def clear_alarm(name: str, who: Who) -> dict[str, Any]:
+        return await who.because("").clear_alarm(name)
+
+    @router.post("/master-key")
+    async def rotate_master_key(who: Who) -> dict[str, int]:
+        return await members.rotate_master_key(who.because(""))
+
+    return router
+
+
+def _author(request: Request) -> Author:
+    """Who has the token says who he is, and why he acts; percent-encoded, as headers need it."""
+    name = unquote(request.headers.get(ACTOR_HEADER, ""))[:ACTOR_LENGTH_MAX]
+    return Author(
+        name=f"operator {name}".strip(), reason=unquote(request.headers.get(REASON_HEADER, ""))
+    )
 
 
 def _error(status: int, sentence: str) -> JSONResponse:

@@ -52,6 +52,8 @@ class Visit:
         """
         signed: Signed | None = None
         if endpoint.needs_key:
+            if self._current.state.barrier.is_stale:
+                errors.UNAVAILABLE.refuse()
             if browser is not None:
                 signed = trust(sent, browser, self._now)
             else:

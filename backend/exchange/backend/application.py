@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exchange.backend import errors
 from exchange.backend.browsers import Browsers
 from exchange.backend.endpoints import SECURITY_SCHEMES, Endpoint
+from exchange.backend.headers import PageHeaders
 from exchange.backend.page import Page
 from exchange.backend.request_limits import RequestLimits
 from exchange.backend.responder import Responder
@@ -61,9 +62,11 @@ class Application:
         browsers: Browsers | None = None,
         site: Callable[[RequestLimits], ASGIApp] | None = None,
         page: Page | None = None,
+        page_headers: PageHeaders | None = None,
     ) -> None:
         """`site` makes what answers below /ui, with the same count of requests; `page` are files."""
         limits = RequestLimits(current.limits)
+        self._page_headers = page_headers or PageHeaders()
         self._responder = Responder(current, limits, browsers)
         self._site = site(limits) if site is not None else None
         self._page = page
@@ -84,12 +87,15 @@ class Application:
         elif scope["type"] == "websocket":
             await self._sockets.serve(scope, receive, send)
             return
-        if self._site is not None and scope["path"].startswith(SITE_PATH):
-            await self._site(scope, receive, send)
-            return
-        if self._page is not None and self._page.has(scope):
-            await self._page.serve(scope, send)
-            return
+        if scope["type"] == "http":
+            host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+            send = self._page_headers.added(scope["path"], host, send)
+            if self._site is not None and scope["path"].startswith(SITE_PATH):
+                await self._site(scope, receive, send)
+                return
+            if self._page is not None and self._page.has(scope):
+                await self._page.serve(scope, send)
+                return
         await self._rest(scope, receive, send)
 
 

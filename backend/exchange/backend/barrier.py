@@ -5,12 +5,15 @@ has got there: the market views of this process, or Postgres.
 """
 
 import asyncio
+import contextlib
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import asyncpg
 
 from exchange.backend import errors
+from exchange.backend.errors import ApiError
 from exchange.backend.queries import select_position
 from exchange.postgres_db.connection import reporting_failures
 from exchange.redis.outcomes import Outcomes
@@ -19,6 +22,7 @@ from exchange.services.process import OperatorNeeded, WorldFailed
 WAIT_S = 2.0
 POLL_S = 0.05
 RECONNECT_S = 0.2
+WATCH_S, STALE_S = 0.5, 3.0
 
 
 class Progress:
@@ -57,8 +61,24 @@ class Barrier:
         self._outcomes = outcomes
         self._pool = pool
         self._asking: asyncio.Future[int] | None = None
+        self._current_at = time.monotonic()
         self.views = Progress(position)
         self.database = Progress(position)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether this process may have missed for too long what others know, such as that a key
+        was revoked: it was stopped, or cut off."""
+        return time.monotonic() - self._current_at > STALE_S
+
+    async def watch(self) -> None:
+        """See, for ever, whether the views keep up."""
+        while True:
+            asked = time.monotonic()
+            with contextlib.suppress(ApiError):
+                await self.market_data()
+                self._current_at = asked
+            await asyncio.sleep(WATCH_S)
 
     async def market_data(self) -> None:
         """Return when the market views are current; raises UNAVAILABLE after two seconds."""

@@ -3,8 +3,11 @@
 from starlette.types import Scope
 
 from exchange.backend import member_errors
+from exchange.backend.control import Acting
 from exchange.backend.directory import KnownKey, session_key
 from exchange.backend.members import Member, Members
+from exchange.backend.operator import Operator
+from exchange.services.messages import Author, Role
 
 COOKIE = "session"
 ACCOUNT_HEADER = b"x-exchange-account"
@@ -33,8 +36,21 @@ class Browsers:
         member = await self.member(scope)
         if member is None:
             return None
+        return session_key(self.chosen_account(scope, member))
+
+    def chosen_account(self, scope: Scope, member: Member) -> int:
+        """His main account, or the one of his that a header names."""
         wanted = dict(scope["headers"]).get(ACCOUNT_HEADER, b"").decode("latin-1")
-        return session_key(self._members.chosen_account(member, wanted))
+        return self._members.chosen_account(member, wanted)
+
+    async def acting(self, scope: Scope, operator: Operator) -> Acting:
+        """An admin; raises ApiError where it is none."""
+        member = await self.member(scope)
+        if member is None:
+            member_errors.NOT_SIGNED_IN.refuse()
+        if self._members.account(member).role is not Role.ADMIN:
+            member_errors.NOT_ADMIN.refuse()
+        return Acting(operator, Author(name=member.name), needs_reason=True)
 
 
 def session_token(cookies: bytes) -> str | None:

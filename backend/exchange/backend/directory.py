@@ -77,6 +77,9 @@ class Directory:
         """All that it ever had, the oldest first."""
         return list(self._keys_of.get(account, {}).values())
 
+    def all_keys(self) -> list[Key]:
+        return [key for keys in self._keys_of.values() for key in keys.values()]
+
     def apply(self, outcome: Outcome) -> None:
         self._take(outcome.rows)
 

@@ -21,6 +21,10 @@ START_POLL_S = 0.01
 BACKLOG = 2_048
 ARRIVAL_S_MAX = 10.0
 """How long the whole of a request may take to arrive."""
+UNREAD_S_MAX = 30.0
+"""How long nothing of an answer may be read."""
+CONNECTIONS_MAX = 10_000
+"""Of one listener; one more is closed at once."""
 SWEEP_S = 1.0
 MESSAGE_BYTES_MAX = 64 * 1024
 PING_S, PONG_S = 20, 60
@@ -47,9 +51,20 @@ class BoundedProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _is_in_head = False
     _began: float | None = None
+    _full_since: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", _GatheringTransport(transport)))
+        if len(self.connections) > CONNECTIONS_MAX:
+            self.transport.abort()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._full_since = self.loop.time()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._full_since = None
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -73,11 +88,15 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
 
     def drop_if_late(self) -> None:
-        """Answer 408 and close where a request has been arriving for too long.
+        """Answer 408 and close where a request has been arriving for too long; cut off who does
+        not read his answer.
 
         Its handler, if there is one by now, learns that the client is gone.
         """
-        if self._began is not None and self.loop.time() - self._began > ARRIVAL_S_MAX:
+        now = self.loop.time()
+        if self._full_since is not None and now - self._full_since > UNREAD_S_MAX:
+            self.transport.abort()
+        elif self._began is not None and now - self._began > ARRIVAL_S_MAX:
             self.transport.write(_TOO_SLOW)
             self.transport.close()
 

@@ -78,6 +78,18 @@ async def use_totp(source: asyncpg.Pool, name: str, step: int) -> bool:
     return bool(done == "UPDATE 1")
 
 
+async def select_totp_secrets(source: asyncpg.Pool) -> list[tuple[str, bytes]]:
+    """Names and ciphertexts."""
+    with reporting_failures():
+        return [tuple(one) for one in await source.fetch(_TOTP_SECRETS)]
+
+
+async def replace_totp_secret(source: asyncpg.Pool, name: str, before: bytes, after: bytes) -> None:
+    """The same secret in another ciphertext, unless its owner has made a new one meanwhile."""
+    with reporting_failures():
+        await source.execute(_REPLACE_TOTP, name, before, after)
+
+
 async def insert_session(source: asyncpg.Pool, token_hash: bytes, session: Session) -> None:
     """With the new one, those of its user that are over, or too many, go."""
     with reporting_failures():
@@ -136,6 +148,8 @@ _REPLACE_HASH = """
 _SET_TOTP = """
     UPDATE users SET totp_secret = $2, totp_confirmed = false, totp_step = 0 WHERE name = $1
 """
+_TOTP_SECRETS = "SELECT name, totp_secret FROM users WHERE totp_secret IS NOT NULL"
+_REPLACE_TOTP = "UPDATE users SET totp_secret = $3 WHERE name = $1 AND totp_secret = $2"
 _USE_TOTP = """
     UPDATE users SET totp_step = $2, totp_confirmed = true WHERE name = $1 AND totp_step < $2
 """

@@ -23,6 +23,7 @@ from exchange.backend.state import Current
 from exchange.backend.vault import Vault
 from exchange.services.messages import Account, Role
 from exchange.services.process import WorldFailed
+from exchange.services.settings import InvalidSettings
 
 TOKEN_BYTES = 32
 KNOWN_S, KNOWN_MAX = 2.0, 10_000
@@ -57,11 +58,13 @@ class Visitor(msgspec.Struct, frozen=True):
 class Members:
     """Every method may raise ApiError."""
 
-    def __init__(self, current: Current, vault: Vault, passwords: Passwords) -> None:
+    def __init__(
+        self, current: Current, vault: Vault, operator: Operator, passwords: Passwords
+    ) -> None:
         self._current = current
         self._vault = vault
         self._passwords = passwords
-        self._operator = Operator(current, vault)
+        self._operator = operator
         self._attempts = Attempts(current.limits.attempts)
         self._known: OrderedDict[bytes, tuple[float, Session]] = OrderedDict()
 
@@ -70,23 +73,36 @@ class Members:
     async def register(self, name: str, password: str, visitor: Visitor) -> SignedIn:
         """A new user with an account of his own."""
         self._count_attempt(name, visitor)
-        await self.create(name, password, Role.TRADER)
+        await self.create(name, password, Role.TRADER, self._operator)
         # The try stays on the address' account: accounts are not to be had by the thousand.
         self._attempts.forget_name(name)
         return await self._begin(await self._user(name), visitor)
 
-    async def create(self, name: str, password: str, role: Role) -> int:
+    async def create(self, name: str, password: str, role: Role, operator: Operator) -> int:
         """The id of the account that the new user has."""
         hashed = await self._passwords.hashed(password)
         if await self._find(name) is not None or self._is_taken(name):
             raise AdminError(409, f"The name {name} is taken.")
-        created = await self._operator.create_account(name, role)
+        created = await operator.create_account(name, role)
         account: int = created["accountId"]
         with _unavailable():
             added = await member_rows.insert_user(self._database, name, account, hashed, _now())
         if not added:
             raise AdminError(409, f"The name {name} is taken.")
         return account
+
+    async def reset_password(self, name: str, password: str, operator: Operator) -> dict[str, str]:
+        """By an operator: who has lost his password or authenticator begins anew with this one; an
+        account that nobody could sign in to gets a user."""
+        account = operator.account(await operator.state(), name)
+        hashed = await self._passwords.hashed(password)
+        await operator.note("SetPassword", f"account {name}")
+        with _unavailable():
+            if not await member_rows.insert_user(self._database, name, account.id, hashed, _now()):
+                await member_rows.set_password(self._database, name, hashed, keep=None)
+                await member_rows.set_totp(self._database, name, None)
+        self._forget(lambda session: session.user_name == name)
+        return {"name": name}
 
     async def login(self, name: str, password: str, code: str | None, visitor: Visitor) -> SignedIn:
         """The same answer, as late, for everything that can be wrong."""
@@ -172,6 +188,25 @@ class Members:
 
     async def user_has_totp(self, member: Member) -> bool:
         return (await self._user(member.name)).totp_confirmed
+
+    async def rotate_master_key(self, operator: Operator) -> dict[str, int]:
+        """Read the file of master keys again, and seal everything under the newest one."""
+        try:
+            self._vault.reload()
+        except InvalidSettings as fault:
+            raise AdminError(400, f"{fault}") from None
+        await operator.note("RotateMasterKey", f"master key {self._vault.newest}")
+        keys = await operator.reseal_keys()
+        with _unavailable():
+            sealed_secrets = await member_rows.select_totp_secrets(self._database)
+        outdated = [(name, one) for name, one in sealed_secrets if self._vault.is_outdated(one)]
+        for name, sealed in outdated:
+            secret = self._vault.unseal(_totp_name(name), sealed)
+            with _unavailable():
+                await member_rows.replace_totp_secret(
+                    self._database, name, sealed, self._vault.seal(_totp_name(name), secret)
+                )
+        return {"masterKey": self._vault.newest, "keys": keys, "authenticators": len(outdated)}
 
     # --- Accounts ---------------------------------------------------------------------------------
 

@@ -1,8 +1,10 @@
 """What operators can do: every wish becomes a command in the journal, or an error in a sentence."""
 
 import asyncio
+import copy
 import secrets
 import string
+import uuid
 from typing import Any
 
 import msgspec
@@ -41,6 +43,7 @@ from exchange.services.commands import (
     CreateAccount,
     CreateKey,
     Deposit,
+    Note,
     RevokeKey,
     SetMode,
     Withdraw,
@@ -49,6 +52,7 @@ from exchange.services.markets import DEFAULT_RULES, Asset, Market, Mode, Tier
 from exchange.services.messages import (
     FEE_ACCOUNT,
     Account,
+    Author,
     Key,
     KeyKind,
     Order,
@@ -101,10 +105,24 @@ class Operator:
         self._current = current
         self._vault = vault
         self._changing_rules = asyncio.Lock()
+        self._author: Author | None = None
 
-    async def create_account(self, name: str, role: Role = Role.TRADER) -> dict[str, Any]:
-        outcome = await self._submit(
-            CreateAccount(name=name, role=role), f"The account {name} exists already."
+    def acting(self, author: Author) -> "Operator":
+        """The same one, with somebody who answers for what is done: it is on record then."""
+        one = copy.copy(self)
+        one._author = author  # noqa: SLF001, it is one of us
+        return one
+
+    @property
+    def author(self) -> Author:
+        assert self._author is not None, "nobody answers for this"
+        return self._author
+
+    async def create_account(
+        self, name: str, role: Role = Role.TRADER, *, owner: int | None = None
+    ) -> dict[str, Any]:
+        outcome = await self.submit(
+            CreateAccount(name=name, role=role, owner=owner), f"The account {name} exists already."
         )
         created = next(row for row in outcome.rows if isinstance(row, Account))
         return {"accountId": created.id, "name": name}
@@ -112,14 +130,15 @@ class Operator:
     async def change_account(self, name: str, wish: AccountChange) -> dict[str, Any]:
         """Stopping it also cancels all that it has open."""
         if wish == AccountChange():
-            raise AdminError(400, "Say what to change: tier, discount or stopped.")
-        account = self._account(await self._state(), name)
-        outcome = await self._submit(
+            raise AdminError(400, "Say what to change: tier, discount, stopped or role.")
+        account = self.account(await self.state(), name)
+        outcome = await self.submit(
             ChangeAccount(
                 account=account.id,
                 tier=wish.tier,
                 discount=wish.discount,
                 stopped=wish.stopped,
+                role=None if wish.role is None else Role(wish.role),
             )
         )
         changed = next(row for row in outcome.rows if isinstance(row, Account))
@@ -130,13 +149,14 @@ class Operator:
             "tier": changed.tier,
             "discount": changed.discount,
             "stopped": changed.stopped,
+            "role": changed.role.value,
             "canceledOrders": sum(
                 order.status is OrderStatus.CANCELED for order in orders.values()
             ),
         }
 
     async def create_key(self, account_name: str, wish: NewKey) -> dict[str, Any]:
-        account = self._account(await self._state(), account_name)
+        account = self.account(await self.state(), account_name)
         terms = KeyTerms(can_trade=wish.can_trade)
         made = await self.add_key(account.id, KeyKind(wish.kind.upper()), wish.public_key, terms)
         return {"accountId": account.id, "apiKey": made.api_key, "secretKey": made.secret}
@@ -154,7 +174,7 @@ class Operator:
             stored = self._vault.seal(api_key, secret.encode())
         else:
             stored = _public_key(kind, public_key)
-        await self._submit(
+        await self.submit(
             CreateKey(
                 account=account,
                 api_key=api_key,
@@ -180,7 +200,7 @@ class Operator:
         addresses: tuple[str, ...] | None,
     ) -> None:
         """In the name of the account whose key it is; what is None stays."""
-        await self._submit(
+        await self.submit(
             ChangeKey(
                 account=key.account,
                 api_key=key.api_key,
@@ -191,73 +211,100 @@ class Operator:
             )
         )
 
+    async def reseal_keys(self) -> int:
+        """Encrypt anew, under the newest master key, what others have sealed; how many those were."""
+        outdated = [
+            key
+            for key in (await self.state()).directory.all_keys()
+            if key.kind is KeyKind.HMAC and key.revoked is None
+            if self._vault.is_outdated(key.secret)
+        ]
+        # The act is one, however many keys there are.
+        plain = copy.copy(self)
+        plain._author = None  # noqa: SLF001, it is one of us
+        for key in outdated:
+            secret = self._vault.unseal(key.api_key, key.secret)
+            sealed = self._vault.seal(key.api_key, secret)
+            await plain.submit(ChangeKey(api_key=key.api_key, secret=sealed))
+        return len(outdated)
+
     async def revoke_key(self, api_key: str, account: int = FEE_ACCOUNT) -> dict[str, Any]:
         """In the name of the operator, or of the account whose key it is."""
-        await self._submit(RevokeKey(account=account, api_key=api_key))
+        await self.submit(RevokeKey(account=account, api_key=api_key))
         return {}
 
     async def deposit(self, account: int, asset: str, amount: int, reference: str) -> None:
-        await self._submit(
-            Deposit(account=account, asset=asset, amount=amount, reference=reference)
-        )
+        await self.submit(Deposit(account=account, asset=asset, amount=amount, reference=reference))
 
     async def transfer(
         self, kind: type[Deposit] | type[Withdraw], wish: NewTransfer
     ) -> dict[str, Any]:
+        return await self.credit(kind, wish.account, wish.asset, wish.amount, wish.reference)
+
+    async def credit(
+        self,
+        kind: type[Deposit] | type[Withdraw],
+        name: str,
+        asset: str,
+        amount_text: str,
+        reference: str | None,
+    ) -> dict[str, Any]:
         """Move money in or out; the same reference with the same content happens once."""
-        state = await self._state()
-        account = self._account(state, wish.account)
-        decimals = self.asset(state, wish.asset).decimals
-        amount = read_decimal("amount", wish.amount, decimals)
+        state = await self.state()
+        account = self.account(state, name)
+        decimals = self.asset(state, asset).decimals
+        amount = read_decimal("amount", amount_text, decimals)
         if amount == 0:
             raise AdminError(400, "The amount must be above zero.")
-        outcome = await self._submit(
-            kind(
-                account=account.id,
-                asset=wish.asset,
-                amount=amount,
-                reference=wish.reference,
-            )
+        reference = reference or uuid.uuid4().hex
+        outcome = await self.submit(
+            kind(account=account.id, asset=asset, amount=amount, reference=reference)
         )
         return {
             "accountId": account.id,
-            "asset": wish.asset,
+            "asset": asset,
             "amount": format_amount(amount, decimals),
-            "reference": wish.reference,
+            "reference": reference,
             "repeated": isinstance(outcome.result, Repeated),
         }
 
     async def add_asset(self, wish: NewAsset) -> dict[str, Any]:
-        await self._submit(
+        await self.submit(
             AddAsset(asset=Asset(wish.asset, wish.decimals)),
             f"The asset {wish.asset} exists already.",
         )
         return {"asset": wish.asset, "decimals": wish.decimals}
 
     async def add_market(self, wish: NewMarket) -> dict[str, Any]:
-        state = await self._state()
+        state = await self.state()
         base, quote = self.asset(state, wish.base), self.asset(state, wish.quote)
         rules = Rulebook(state.directory.assets, base).changed(DEFAULT_RULES, wish.rules)
         market = msgspec.structs.replace(market_from(wish, base, quote), rules=rules)
-        await self._submit(AddMarket(market=market), f"The market {wish.symbol} exists already.")
+        await self.submit(AddMarket(market=market), f"The market {wish.symbol} exists already.")
         return {"symbol": wish.symbol}
 
-    async def set_mode(self, symbol: str, mode: Mode) -> dict[str, Any]:
-        await self._submit(SetMode(symbol=symbol, mode=mode))
+    async def set_mode(self, symbol: str | None, mode: Mode) -> dict[str, Any]:
+        """Of one market, or of all."""
+        await self.submit(SetMode(symbol=symbol, mode=mode))
         return {"symbol": symbol, "mode": mode.value}
 
+    async def note(self, act: str, subject: str) -> None:
+        """Put on record what was done beside the state of the exchange."""
+        await self.submit(Note(act=act, subject=subject, author=self.author))
+
     async def clear_alarm(self, name: str) -> dict[str, Any]:
-        """It is not journalled: it changes nothing but what operators are shown."""
+        """It changes nothing but what operators are shown."""
         try:
             found = await delete_alarm(self._current.state.database, name)
         except WorldFailed as fault:
             raise AdminError(503, f"{fault}.") from None
         if not found:
             raise AdminError(404, f"There is no alarm {name}.")
+        await self.note("ClearAlarm", f"alarm {name}")
         return {"cleared": name}
 
     async def market_rules(self, symbol: str) -> dict[str, Any]:
-        state = await self._state()
+        state = await self.state()
         market = self._market(state, symbol)
         assets = state.directory.assets
         return {
@@ -272,12 +319,12 @@ class Operator:
         """Replace some fees and rules of a market, all of them or none."""
         # The command carries all rules: two changes at once would undo each other.
         async with self._changing_rules:
-            state = await self._state()
+            state = await self.state()
             market = self._market(state, symbol)
             assets = state.directory.assets
             rules = Rulebook(assets, assets[market.base]).changed(market.rules, wish.rules)
             maker, taker = market.maker_rate, market.taker_rate
-            await self._submit(
+            await self.submit(
                 ChangeMarket(
                     symbol=symbol,
                     maker_rate=maker if wish.maker is None else read_rate("maker", wish.maker),
@@ -288,24 +335,26 @@ class Operator:
         return await self.market_rules(symbol)
 
     async def exchange_rules(self) -> dict[str, Any]:
-        directory = (await self._state()).directory
+        directory = (await self.state()).directory
         return {"rules": Rulebook(directory.assets).written(directory.exchange_rules)}
 
     async def change_exchange(self, wish: ExchangeChange) -> dict[str, Any]:
         """Replace some rules of the exchange, all of them or none."""
         async with self._changing_rules:
-            directory = (await self._state()).directory
+            directory = (await self.state()).directory
             rules = Rulebook(directory.assets).changed(directory.exchange_rules, wish.rules)
-            await self._submit(ChangeExchange(rules=rules))
+            await self.submit(ChangeExchange(rules=rules))
         return await self.exchange_rules()
 
-    async def _state(self) -> State:
+    async def state(self) -> State:
         """The state, with everything in it that anybody was told before."""
         state = self._current.state
         await state.barrier.market_data()
         return state
 
-    async def _submit(self, command: AnyCommand, conflict: str = "") -> Outcome:
+    async def submit(self, command: AnyCommand, conflict: str = "") -> Outcome:
+        if self._author is not None and "author" in command.__struct_fields__:
+            command = msgspec.structs.replace(command, author=self._author)
         try:
             outcome = await self._current.state.gateway.submit(command)
         except NotExecuted as refusal:
@@ -320,7 +369,7 @@ class Operator:
         return outcome
 
     @staticmethod
-    def _account(state: State, name: str) -> Account:
+    def account(state: State, name: str) -> Account:
         account = state.directory.account_named(name)
         if account is None:
             raise AdminError(404, f"There is no account {name}.")
@@ -433,4 +482,9 @@ _REFUSALS = {
     Reason.UNKNOWN_SYMBOL: (404, "There is no such market."),
     Reason.UNKNOWN_KEY: (404, "There is no such API key, or it is revoked already."),
     Reason.INVALID: (400, "The numbers do not fit together."),
+    Reason.ACCOUNT_STOPPED: (403, "The account is stopped."),
+    Reason.WITHDRAWALS_FROZEN: (403, "Withdrawals are frozen until somebody has looked."),
+    Reason.UNKNOWN_WITHDRAWAL: (404, "There is no such withdrawal that is still open."),
+    Reason.LIMIT: (403, "This is more than is allowed."),
+    Reason.NOT_ALLOWED: (403, "This is not allowed."),
 }

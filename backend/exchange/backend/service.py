@@ -13,7 +13,10 @@ from exchange.backend.directory import Directory
 from exchange.backend.errors import ApiError
 from exchange.backend.gateway import Gateway, NotExecuted, OutcomeUnknown
 from exchange.backend.listeners import Listeners
+from exchange.backend.members import Members
+from exchange.backend.operator import Operator
 from exchange.backend.order_limits import OrderLimits
+from exchange.backend.passwords import Passwords
 from exchange.backend.state import Current, State
 from exchange.backend.ui.assembly import public_application
 from exchange.backend.vault import Vault
@@ -65,13 +68,17 @@ class Backend:
         if self._vault is None:
             self._current = Current(API_LIMITS[settings.rate_limits])
             self._vault = Vault.open(settings.master_key_file)
+            operator = Operator(self._current, self._vault)
+            members = Members(
+                self._current, self._vault, operator, Passwords(settings.password_memory_kib)
+            )
             await self._listeners.open(
                 "SERVER_ADDR",
                 settings.server_addr,
-                public_application(settings, self._current, self._vault),
+                public_application(settings, self._current, members, operator, health),
             )
             if settings.admin_token:
-                admin = AdminApplication(settings, self._current, self._vault, health)
+                admin = AdminApplication(settings, self._current, operator, health, members)
                 await self._listeners.open("ADMIN_ADDR", settings.admin_addr, admin)
             else:
                 log.info("the admin API is off: ADMIN_TOKEN is empty")
@@ -129,6 +136,7 @@ class Backend:
             state.gateway.run(position),
             state.barrier.listen(),
             state.barrier.poll(),
+            state.barrier.watch(),
         ]
         if settings.create_default_markets:
             work.append(_create_default_markets(state))

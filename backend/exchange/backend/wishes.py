@@ -6,6 +6,10 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
+AnyName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}(:[A-Za-z0-9_.-]{1,32})?$")
+]
+"""Also that of a sub-account, `owner:name`."""
 AssetName = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,20}$")]
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,20}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
@@ -13,12 +17,23 @@ RuleText = Annotated[str, StringConstraints(max_length=1_000)]
 Reference = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,126}[!-~])?$")]
 
 
+PasswordText = Annotated[str, StringConstraints(min_length=8, max_length=256)]
+
+
 class Body(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True)
 
 
 class NewAccount(Body):
+    """With a password it has a user, who can sign in on the page."""
+
     name: Name
+    password: PasswordText | None = None
+    role: Literal["TRADER", "ADMIN"] = "TRADER"
+
+
+class NewPassword(Body):
+    password: PasswordText
 
 
 class NewKey(Body):
@@ -28,7 +43,7 @@ class NewKey(Body):
 
 
 class NewTransfer(Body):
-    account: Name
+    account: AnyName
     asset: AssetName
     amount: Text
     reference: Reference
@@ -86,3 +101,4 @@ class AccountChange(Body):
     tier: int | None = None
     discount: bool | None = None
     stopped: bool | None = None
+    role: Literal["TRADER", "ADMIN"] | None = None

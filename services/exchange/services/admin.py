@@ -1,5 +1,6 @@
 """A client of the backend's admin API, for the command line."""
 
+import getpass
 import http.client
 import json
 import os
@@ -8,12 +9,13 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from exchange.services.run_file import default_folder, read_run, run_path
 from exchange.services.settings import Settings
 
 TIMEOUT_S = 10.0
+REASON_VARIABLE = "EXCHANGE_REASON"
 _VARIABLES = {"ADMIN_URL", "ADMIN_TOKEN", "ADMIN_TOKEN_FILE"}
 
 
@@ -41,7 +43,7 @@ class Admin:
         """That of the `exchange up` of a folder; without one, the environment's, if it names any,
         else that of the default folder.
         """
-        if folder is None and environment.keys() & _VARIABLES:
+        if cls.is_elsewhere(folder, environment):
             settings = Settings.from_environment(environment)
             if not settings.admin_token:
                 raise AdminFault("ADMIN_URL is set, but neither ADMIN_TOKEN nor ADMIN_TOKEN_FILE.")
@@ -58,27 +60,52 @@ class Admin:
             )
         return cls(run.admin, run.admin_token)
 
+    @staticmethod
+    def is_elsewhere(folder: Path | None, environment: Mapping[str, str] = os.environ) -> bool:
+        """Whether it is the environment that says where the exchange is."""
+        return folder is None and bool(environment.keys() & _VARIABLES)
+
     def get(self, *path: str) -> dict[str, Any]:
-        return self._call("GET", path, None)
+        found: dict[str, Any] = self._call("GET", path, None)
+        return found
+
+    def get_list(self, *path: str, **query: str | int | None) -> list[dict[str, Any]]:
+        """What is None is not asked for."""
+        asked = {name: value for name, value in query.items() if value is not None}
+        found: list[dict[str, Any]] = self._call("GET", path, None, urlencode(asked), list)
+        return found
 
     def post(self, *path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return self._call("POST", path, body)
+        found: dict[str, Any] = self._call("POST", path, body)
+        return found
 
     def delete(self, *path: str) -> dict[str, Any]:
-        return self._call("DELETE", path, None)
+        found: dict[str, Any] = self._call("DELETE", path, None)
+        return found
 
     def _call(
-        self, method: str, path: tuple[str, ...], body: dict[str, Any] | None
-    ) -> dict[str, Any]:
+        self,
+        method: str,
+        path: tuple[str, ...],
+        body: dict[str, Any] | None,
+        query: str = "",
+        kind: type = dict,
+    ) -> Any:
+        address = "/".join((self.url, "admin", *(quote(part, safe="") for part in path)))
         request = urllib.request.Request(  # noqa: S310
-            "/".join((self.url, "admin", *(quote(part, safe="") for part in path))),
+            f"{address}?{query}" if query else address,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+            headers={
+                "Authorization": f"Bearer {self._token}",
+                "Content-Type": "application/json",
+                "X-Exchange-Actor": quote(_user_name()),
+                "X-Exchange-Reason": quote(os.environ.get(REASON_VARIABLE, "")),
+            },
         )
         try:
             with _opener.open(request, timeout=TIMEOUT_S) as answer:
-                return _decode(answer.read())
+                return _decode(answer.read(), kind)
         except urllib.error.HTTPError as refusal:
             with refusal:
                 raise _explained(refusal) from None
@@ -108,10 +135,19 @@ def _is_web_address(url: str) -> bool:
         return False
 
 
-def _decode(content: bytes) -> dict[str, Any]:
+def _user_name() -> str:
+    """Who runs the command, for the record."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user need not have a name.
+        return str(os.getuid())
+
+
+def _decode(content: bytes, kind: type = dict) -> Any:
     answer = json.loads(content)
-    if not isinstance(answer, dict):
-        raise ValueError("not an object")
+    if not isinstance(answer, kind):
+        raise ValueError(f"not a {kind.__name__}")
     return answer
 
 

@@ -12,7 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from exchange.services import upkeep
-from exchange.services.admin import Admin, AdminFault
+from exchange.services.account_commands import account_app
+from exchange.services.admin import REASON_VARIABLE, Admin, AdminFault
+from exchange.services.admin_commands import admin_app
 from exchange.services.client_configs import client_config
 from exchange.services.market_commands import market_app, rules
 from exchange.services.options import (
@@ -34,12 +36,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-account_app = typer.Typer(help="Accounts of traders.", no_args_is_help=True)
 key_app = typer.Typer(help="API keys of accounts.", no_args_is_help=True)
 asset_app = typer.Typer(help="Assets that can be held and traded.", no_args_is_help=True)
 db_app = typer.Typer(help="The database.", no_args_is_help=True)
 alarm_app = typer.Typer(help="What `exchange status` warns of.", no_args_is_help=True)
 app.add_typer(account_app, name="account")
+app.add_typer(admin_app, name="admin")
 app.add_typer(key_app, name="key")
 app.add_typer(market_app, name="market")
 app.add_typer(asset_app, name="asset")
@@ -53,11 +55,6 @@ class KeyType(StrEnum):
     hmac = "hmac"
     ed25519 = "ed25519"
     rsa = "rsa"
-
-
-class Switch(StrEnum):
-    on = "on"
-    off = "off"
 
 
 class Part(StrEnum):
@@ -91,15 +88,21 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _common(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001, it has ended the command by then
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Say which one."),
     ] = False,
+    reason: Annotated[
+        str | None,
+        typer.Option(help="Why: it is on record with what you do.", envvar=REASON_VARIABLE),
+    ] = None,
 ) -> None:
     """A spot exchange that cannot lose an order, with the API your bot already speaks.
 
     [bold]exchange up[/bold] starts one on this machine.
     """
+    if reason is not None:
+        set_variables(**{REASON_VARIABLE: reason})
 
 
 @app.command()
@@ -135,70 +138,6 @@ def up(
         launcher.up(options)
     except (launcher.LauncherFault, ServerFault) as fault:
         raise Fault(str(fault)) from None
-
-
-@account_app.command("create")
-def create_account(name: AccountName, data: Data = None, as_json: AsJson = False) -> None:
-    """Create an account with an API key that may trade; the secret is shown this once.
-
-    Example: exchange account create alice
-    """
-    admin = Admin.find(data)
-    admin.post("accounts", body={"name": name})
-    try:
-        key = admin.post("accounts", name, "keys", body={"kind": "hmac", "canTrade": True})
-    except AdminFault as fault:
-        raise Fault(
-            f"The account {name} was created, but not its key ({fault}): "
-            f"make one with `exchange key create {name}`."
-        ) from None
-    print_fields(key, as_json)
-
-
-@account_app.command("stop")
-def stop_account(name: AccountName, data: Data = None, as_json: AsJson = False) -> None:
-    """Cancel all open orders of an account in all markets, and take no new ones from it.
-
-    Example: exchange account stop alice
-    """
-    _change_account(name, {"stopped": True}, data, as_json)
-
-
-@account_app.command("release")
-def release_account(name: AccountName, data: Data = None, as_json: AsJson = False) -> None:
-    """Let a stopped account trade again.
-
-    Example: exchange account release alice
-    """
-    _change_account(name, {"stopped": False}, data, as_json)
-
-
-@account_app.command("tier")
-def set_tier(
-    name: AccountName,
-    tier: Annotated[int, typer.Argument(min=0, help="0: the markets' own fee rates.")],
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
-    """Give an account the fee rates of a tier, where a market has it.
-
-    Example: exchange account tier alice 1
-    """
-    _change_account(name, {"tier": tier}, data, as_json)
-
-
-@account_app.command("discount")
-def set_discount(
-    name: AccountName,
-    switch: Annotated[Switch, typer.Argument(help="Whether fees are paid in the discount asset.")],
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
-    """Let an account pay its fees in the exchange's discount asset while it has enough of that.
-
-    Example: exchange account discount alice on
-    """
-    _change_account(name, {"discount": switch is Switch.on}, data, as_json)
 
 
 @key_app.command("create")
@@ -379,10 +318,6 @@ def replay(
 
 for command in (upkeep.verify, upkeep.recover, upkeep.backup, upkeep.restore):
     app.command()(command)
-
-
-def _change_account(name: str, body: dict[str, Any], data: Path | None, as_json: bool) -> None:
-    print_fields(Admin.find(data).post("accounts", name, body=body), as_json)
 
 
 @app.command(

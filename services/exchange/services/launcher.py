@@ -38,6 +38,8 @@ STOP_STAGES = (
 )
 """In which order things end, and how many seconds after the signal each is killed instead."""
 
+LOGIN_NAME = "admin"
+LOGIN_PASSWORD_BYTES = 8
 DEATHS_MAX_BEFORE_READY = 5
 _TURN_S = 0.05
 
@@ -107,6 +109,7 @@ class Launcher:
         self._console = Console(stderr=True, highlight=False, markup=False)
         self._ports: dict[str, int] = {}
         self._admin_token = ""
+        self._login_password = ""
         self._redis_url = options.redis_url or ""
         self._database_url = options.postgres_url or ""
 
@@ -128,6 +131,7 @@ class Launcher:
             self._start_service(name)
         self._await_readiness()
         self._await_trading()
+        self._make_login()
         self._write_run()
         self._announce()
 
@@ -189,6 +193,15 @@ class Launcher:
     def _make_secrets(self) -> None:
         _secret(self._folder / "master.key")
         self._admin_token = _secret(self._folder / "admin.token")
+
+    def _make_login(self) -> None:
+        """Who runs an exchange on his own machine is its first user, and its admin."""
+        self._login_password = _secret(self._folder / "login.password", LOGIN_PASSWORD_BYTES)
+        admin = Admin(f"http://127.0.0.1:{self._ports['admin']}", self._admin_token)
+        body = {"name": LOGIN_NAME, "password": self._login_password, "role": "ADMIN"}
+        # It has existed since the first start, unless somebody else took the name before.
+        with contextlib.suppress(AdminFault):
+            admin.post("accounts", body=body)
 
     def _start_servers(self) -> None:
         if self._options.postgres_url is None:
@@ -298,6 +311,7 @@ The exchange is ready.
   API       {api}/api/v3
   streams   ws://127.0.0.1:{options.ws_port}/ws
   data      {options.data}   (logs: {self._logs})
+  login     {LOGIN_NAME}, password {self._login_password}   (until you change it)
 
 In another terminal:
 
@@ -449,10 +463,10 @@ def _check_ports_and_urls(options: Options) -> None:
             raise LauncherFault(f"{option} must begin with {schemes[0]}://")
 
 
-def _secret(path: Path) -> str:
-    """32 random bytes in hex that are made once and stay."""
+def _secret(path: Path, size: int = 32) -> str:
+    """Random bytes in hex that are made once and stay."""
     if not path.exists():
-        write_private(path, secrets.token_hex(32) + "\n")
+        write_private(path, secrets.token_hex(size) + "\n")
     return path.read_text(encoding="ascii").strip()
 
 

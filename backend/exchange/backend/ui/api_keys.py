@@ -41,7 +41,7 @@ def routes(current: Current, operator: Operator) -> APIRouter:
             can_read="READ" in body.permissions,
             can_trade="TRADE" in body.permissions,
             can_withdraw="WITHDRAW" in body.permissions,
-            addresses=_networks(body.addresses),
+            addresses=_networks(body.addresses or []),
             expires=_expiry(body.expires_at),
         )
         made = await operator.add_key(member.account, KeyKind(body.type), body.public_key, terms)
@@ -104,7 +104,7 @@ def _described(key: Key) -> dict[str, Any]:
     }
 
 
-def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
+def _networks(texts: list[str]) -> tuple[str, ...]:
     """As they are journalled: each a network, in one spelling."""
     try:
         return tuple(dict.fromkeys(str(ip_network(text.strip(), strict=False)) for text in texts))

@@ -2,26 +2,29 @@
 
 from starlette.types import ASGIApp
 
+from exchange.backend import control
 from exchange.backend.application import Application
 from exchange.backend.browsers import Browsers
+from exchange.backend.headers import PageHeaders
 from exchange.backend.members import Members
 from exchange.backend.operator import Operator
 from exchange.backend.page import Page
-from exchange.backend.passwords import Passwords
 from exchange.backend.request_limits import RequestLimits
 from exchange.backend.state import Current
 from exchange.backend.ui import api_keys, config, funds, sign_in
 from exchange.backend.ui.site import Site
 from exchange.backend.ui.test_funds import TestFunds
-from exchange.backend.vault import Vault
+from exchange.services.process import Health
 from exchange.services.settings import Settings
 
+ADMIN_PATH = "/ui/admin"
 
-def public_application(settings: Settings, current: Current, vault: Vault) -> ASGIApp:
+
+def public_application(
+    settings: Settings, current: Current, members: Members, operator: Operator, health: Health
+) -> ASGIApp:
     """Raises InvalidSettings."""
-    members = Members(current, vault, Passwords(settings.password_memory_kib))
     browsers = Browsers(members)
-    operator = Operator(current, vault)
     test_funds = TestFunds.from_setting(settings.test_funds)
     is_open = settings.registration == "open"
     routers = [
@@ -30,10 +33,13 @@ def public_application(settings: Settings, current: Current, vault: Vault) -> AS
         ),
         sign_in.routes(members, is_open=is_open),
         api_keys.routes(current, operator),
-        funds.routes(current, operator, test_funds),
+        funds.routes(current, operator, members, test_funds),
+        control.routes(ADMIN_PATH, current, health),
+        control.page_routes(ADMIN_PATH),
     ]
 
     def site(limits: RequestLimits) -> Site:
-        return Site(current, limits, browsers, routers)
+        return Site(current, limits, browsers, operator, routers)
 
-    return Application(current, browsers, site, Page(settings.public_ws_url))
+    headers = PageHeaders(settings.public_ws_url)
+    return Application(current, browsers, site, Page(), headers)

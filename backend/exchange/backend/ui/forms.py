@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
-from exchange.backend.wishes import AssetName, Body, Text
+from exchange.backend.wishes import AssetName, Body, Name, Text
 
 UserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{2,31}$")]
 NewPassword = Annotated[str, StringConstraints(min_length=8, max_length=256)]
@@ -13,6 +13,8 @@ Code = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
 KeyName = Annotated[str, StringConstraints(max_length=64)]
 PublicKey = Annotated[str, StringConstraints(max_length=4_000)]
 Network = Annotated[str, StringConstraints(max_length=50)]
+Address = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,198}[!-~])?$")]
+OwnReference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Permission = Literal["READ", "TRADE", "WITHDRAW"]
 
 
@@ -52,7 +54,7 @@ class KeyWish(Body):
     type: Literal["HMAC", "ED25519", "RSA"]
     public_key: PublicKey | None = None
     permissions: list[Permission]
-    addresses: tuple[Network, ...] = ()
+    addresses: list[Network] | None = None
     expires_at: int | None = None
 
 
@@ -60,7 +62,28 @@ class KeyChange(Body):
     """What is left out stays."""
 
     permissions: list[Permission] | None = None
-    addresses: tuple[Network, ...] | None = None
+    addresses: list[Network] | None = None
+
+
+class WithdrawalWish(Body):
+    asset: AssetName
+    amount: Text
+    address: Address
+    reference: OwnReference | None = None
+
+
+class TransferWish(Body):
+    """`from` and `to` are account ids."""
+
+    from_: int = Field(alias="from")
+    to: int
+    asset: AssetName
+    amount: Text
+    reference: OwnReference | None = None
+
+
+class SubAccountWish(Body):
+    name: Name
 
 
 class TestFundsWish(Body):

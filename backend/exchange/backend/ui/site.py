@@ -17,8 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from exchange.backend import errors, member_errors
 from exchange.backend.admission import Visit, address_of
 from exchange.backend.browsers import SAFE_METHODS, Browsers, is_own_page
+from exchange.backend.control import Acting
 from exchange.backend.errors import ApiError
-from exchange.backend.operator import AdminError
+from exchange.backend.operator import AdminError, Operator
 from exchange.backend.request_limits import RequestLimits
 from exchange.backend.responder import ClientGone
 from exchange.backend.rulebook import BadRule
@@ -37,11 +38,12 @@ class Site:
         current: Current,
         limits: RequestLimits,
         browsers: Browsers,
+        operator: Operator,
         routers: Sequence[APIRouter],
     ) -> None:
         self._current = current
         self._limits = limits
-        self._app: ASGIApp = _application(browsers, routers)
+        self._app: ASGIApp = _application(browsers, operator, routers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -91,12 +93,16 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _application(browsers: Browsers, routers: Sequence[APIRouter]) -> FastAPI:
+def _application(browsers: Browsers, operator: Operator, routers: Sequence[APIRouter]) -> FastAPI:
+    async def acting(request: Request) -> Acting:
+        return await browsers.acting(request.scope, operator)
+
     app = FastAPI(
         title="Trading page", openapi_url="/ui/openapi.json", docs_url=None, redoc_url=None,
         redirect_slashes=False,
     )  # fmt: skip
     app.state.browsers = browsers
+    app.state.acting = acting
     for router in routers:
         app.include_router(router)
     handlers: dict[type[Exception], Callable[[Request, Exception], JSONResponse]] = {

@@ -21,6 +21,12 @@ async def need_member(member: Annotated[Member | None, Depends(find_member)]) ->
     return member
 
 
+async def choose_account(request: Request, member: Annotated[Member, Depends(need_member)]) -> int:
+    """The account that is meant: the member's main one, or the sub-account that a header names."""
+    browsers: Browsers = request.app.state.browsers
+    return browsers.chosen_account(request.scope, member)
+
+
 def see_visitor(request: Request) -> Visitor:
     agent = request.headers.get("user-agent", "")
     return Visitor(address_of(request.scope), agent)
@@ -28,4 +34,5 @@ def see_visitor(request: Request) -> Visitor:
 
 PerhapsMember = Annotated[Member | None, Depends(find_member)]
 SignedInMember = Annotated[Member, Depends(need_member)]
+ChosenAccount = Annotated[int, Depends(choose_account)]
 AnyVisitor = Annotated[Visitor, Depends(see_visitor)]

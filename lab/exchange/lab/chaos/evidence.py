@@ -320,14 +320,16 @@ _BALANCES = """
 _TRANSFERS = """
     SELECT reference, kind, asset, amount FROM transfers WHERE account_id = $1 ORDER BY number
 """
-# Account 0 is the exchange's own, which receives the fees and does nothing else.
+# Account 0 is the exchange's own, which receives the fees and does nothing else; `exchange up` makes
+# a login for whoever runs it.
 _STRANGERS = """
     SELECT 'an order' AS what, account_id FROM orders WHERE account_id <> ALL($1)
     UNION ALL SELECT 'a transfer', account_id FROM transfers WHERE account_id <> ALL($1)
     UNION ALL SELECT 'a purchase', buy_account FROM trades WHERE buy_account <> ALL($1)
     UNION ALL SELECT 'a sale', sell_account FROM trades WHERE sell_account <> ALL($1)
     UNION ALL SELECT 'money', account_id FROM balances WHERE account_id <> ALL($1 || 0::bigint)
-    UNION ALL SELECT 'a name', account_id FROM accounts WHERE account_id <> ALL($1 || 0::bigint)
+    UNION ALL SELECT 'a name', account_id FROM accounts
+    WHERE account_id <> ALL($1 || 0::bigint) AND name <> 'admin'
     LIMIT 20
 """
 _SUMS = """

@@ -10,8 +10,8 @@ import { connection, go, market, markets, route } from "./state.js";
 import { batch, effect, signal } from "./view.js";
 
 /**
- * @typedef {{ name: string, role: string, accountId: number, totp: boolean, sessionId: string,
- *   accounts?: { accountId: number, name: string }[] }} User
+ * @typedef {{ name: string, role: string, accountId: number, totp: boolean,
+ *   sessionId: string }} User
  * @typedef {{ asset: string, free: string, locked: string }} Balance
  * @typedef {{ symbol: string, orderId: number, orderListId: number, clientOrderId: string,
  *   price: string, origQty: string, executedQty: string, stopPrice: string, type: string,
@@ -64,7 +64,6 @@ export async function enter(who) {
   run += 1;
   stopListening();
   batch(() => {
-    caller.account = null;
     user.value = who;
     balances.value = new Map();
     openOrders.value = new Map();
@@ -74,18 +73,6 @@ export async function enter(who) {
     await listen();
   } else if (["wallet", "account", "admin"].includes(route.peek()[0])) {
     go("login");
-  }
-}
-
-/** Look at another of one's accounts. @param {number} account */
-export async function change(account) {
-  const who = user.peek();
-  if (who) {
-    run += 1;
-    stopListening();
-    caller.account = account === who.accountId ? null : account;
-    user.value = { ...who };
-    await listen();
   }
 }
 

@@ -87,8 +87,8 @@ export function inWords(status, code, message) {
 
 /** @typedef {Record<string, string | number | boolean | undefined>} Parameters */
 
-/** @type {{ account: number | null, onSignedOut: () => void }} */
-export const caller = { account: null, onSignedOut: () => {} };
+/** What happens when a session has ended without our doing. */
+export const caller = { onSignedOut: () => {} };
 
 /**
  * The spot API: parameters go in the query, as for any client.
@@ -105,9 +105,7 @@ export async function spot(method, path, parameters = {}, signal) {
     }
   }
   const text = query.toString();
-  /** @type {Record<string, string>} */
-  const headers = caller.account === null ? {} : { "X-Exchange-Account": String(caller.account) };
-  return ask(`${path}${text === "" ? "" : `?${text}`}`, { method, headers, signal });
+  return ask(`${path}${text === "" ? "" : `?${text}`}`, { method, signal });
 }
 
 /**

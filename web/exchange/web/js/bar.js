@@ -1,7 +1,6 @@
 /** The market bar: what is traded, how its day was, whether we are connected, and who we are. */
 
 import { signOut, user } from "./account.js";
-import { caller } from "./api.js";
 import { sentUnits } from "./decimal.js";
 import { toggleHelp } from "./dialogs.js";
 import { last } from "./feed.js";
@@ -163,8 +162,6 @@ function Menu({ who }) {
     isMenuOpen.value = false;
     go(path);
   };
-  const shown = caller.account ?? who.accountId;
-  const name = who.accounts?.find((one) => one.accountId === shown)?.name ?? who.name;
   return html`<div
     class="menu"
     ref=${place}
@@ -182,7 +179,7 @@ function Menu({ who }) {
         isMenuOpen.value = !isMenuOpen.value;
       }}
     >
-      ${name}<svg viewBox="0 0 10 6" aria-hidden="true"><path d="M1 1l4 4 4-4" /></svg>
+      ${who.name}<svg viewBox="0 0 10 6" aria-hidden="true"><path d="M1 1l4 4 4-4" /></svg>
     </button>
     ${
       isMenuOpen.value &&

@@ -14,7 +14,8 @@ EXCHANGE ?= $(CURDIR)/.venv/bin/exchange
 NEEDS := .venv/installed
 endif
 
-.PHONY: targets install run test check web-check web-screenshots lint types imports format bench chaos clients images pins clean
+.PHONY: targets install run test check audit lint types imports format bench chaos clients bots images tags
+.PHONY: compose-test web-check web-screenshots pins clean
 
 targets:
 	@echo "make install   what the other targets need"
@@ -23,11 +24,15 @@ targets:
 	@echo "make check     lint, types and imports"
 	@echo "make web-check        what checks the trading page with Node"
 	@echo "make web-screenshots  pictures of the trading page, for the README"
+	@echo "make audit     known vulnerabilities of the pinned dependencies; asks the network"
 	@echo "make format    rewrite the code in the house style"
 	@echo "make bench     durable orders beside a trivial handler, on this machine"
 	@echo "make chaos     kill processes at random, and prove that nothing acknowledged is lost"
 	@echo "make clients   real, unmodified clients against a running exchange"
+	@echo "make bots      freqtrade and nautilus_trader, and other clients in environments of their own"
 	@echo "make images    container images, tagged as the manifests name them"
+	@echo "make tags TAG=COMMIT  the manifests name the images of another commit"
+	@echo "make compose-test  the containers of those images, traded on and killed, in a stack of their own"
 	@echo "make pins      the hashed pins, from pyproject.toml"
 	@echo "make clean     environments and caches go"
 
@@ -44,7 +49,7 @@ run: $(NEEDS)
 	$(RUN) exchange up
 
 test: $(NEEDS)
-	$(RUN) pytest
+	$(RUN) pytest -n 3
 
 check: lint types imports
 
@@ -63,6 +68,13 @@ web-screenshots: $(NEEDS)
 lint: $(NEEDS)
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
+	$(RUN) bandit --quiet --recursive -ll -ii $(filter-out lab tests,$(SOURCES))
+
+# Whether a pinned dependency is known to be vulnerable: needs a network.
+audit:
+	python3 -m venv .audit
+	.audit/bin/pip install --quiet pip-audit
+	.audit/bin/pip-audit --require-hashes --disable-pip -r requirements-dev.txt
 
 types: $(NEEDS)
 	$(RUN) mypy $(SOURCES)
@@ -81,22 +93,57 @@ chaos: $(NEEDS)
 	$(RUN) exchange chaos
 
 # Real clients pin versions that ours must not follow: they have an environment of their own.
-clients: $(NEEDS)
-	python3 -m venv .clients
-	.clients/bin/pip install --quiet --require-hashes -r tests/clients/requirements.txt
+clients: $(NEEDS) .clients/installed
 	cd tests/clients && EXCHANGE_COMMAND="$(EXCHANGE)" $(CURDIR)/.clients/bin/pytest
 
-# A service's tag is the one in its manifest. The manifests of the two servers name the upstream
-# images; ours, with the configuration baked in, gets the commit that the services have.
-images: $(SERVICES:%=image-%) image-postgres-db image-redis
+.clients/installed: tests/clients/requirements.txt
+	python3 -m venv .clients
+	.clients/bin/pip install --quiet --require-hashes -r $<
+	touch $@
 
+# Bots bring half of scientific Python along, a gigabyte: not for every run of CI.
+# nautilus_trader wants Python 3.12 or newer: the first that runs, or the one that is named.
+PYTHONS = python3.12 python3.13 python3.14 $(wildcard $(HOME)/.pyenv/versions/3.1[234]*/bin/python3)
+NEW_PYTHON ?= $(firstword $(foreach one,$(PYTHONS),$(shell $(one) -c '' 2> /dev/null && echo $(one))))
+bots: .clients/installed .bots/freqtrade/installed .bots/nautilus/installed .bots/others/installed
+	cd tests/clients && EXCHANGE_COMMAND="$(EXCHANGE)" BOTS="$(CURDIR)/.bots" \
+		$(CURDIR)/.clients/bin/pytest bots
+
+.bots/nautilus/installed: PYTHON = $(or $(NEW_PYTHON),$(error nautilus_trader needs Python 3.12 or \
+	newer: make bots NEW_PYTHON=/path/to/python3.12))
+.bots/%/installed: PYTHON = python3
+.bots/%/installed: tests/clients/bots/%.txt
+	$(PYTHON) -m venv --clear .bots/$*
+	.bots/$*/bin/pip install --quiet --require-hashes -r $<
+	touch $@
+
+# A service's tag is the one in its manifest. The manifests of the two servers name the upstream
+# images; ours, with the configuration baked in, gets the commit that the services have, and so does
+# `exchange up` in one container.
+images: $(SERVICES:%=image-%) image-postgres-db image-redis image-exchange
+
+COMMIT = $(shell sed -n 's/^ *image: *[^:]*://p' backend/deployment.yml | head -n 1)
 image-postgres-db: TAG = exchange-postgres:$(COMMIT)
 image-redis: TAG = exchange-redis:$(COMMIT)
+image-exchange: TAG = exchange:$(COMMIT)
+image-exchange: DOCKERFILE = Dockerfile
 image-%: TAG = $(shell sed -n 's/^ *image: *//p' $*/deployment.yml | head -n 1)
-image-%: COMMIT = $(shell sed -n 's/^ *image: *[^:]*://p' backend/deployment.yml | head -n 1)
+image-%: DOCKERFILE = $*/Dockerfile
 image-%:
-	docker buildx build --load $(IMAGE_FLAGS) --file $*/Dockerfile --tag $(TAG) \
-		--build-arg REVISION=$(shell git rev-parse HEAD) .
+	docker buildx build --load $(IMAGE_FLAGS) --file $(DOCKERFILE) --tag $(TAG) \
+		--build-arg REVISION=$(shell git rev-parse HEAD) \
+		--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) .
+
+# What CI does before it builds: the manifests, compose and their tests name another commit.
+TAGGED := $(SERVICES:%=%/deployment.yml) docker-compose.yml tests/manifests.py
+tags:
+	@echo "$(TAG)" | grep -Eq '^[0-9a-f]{40}$$' || { echo "TAG must be a commit, 40 digits" >&2; exit 1; }
+	sed -i -E 's/^(.*(image: exchange-[a-z-]+:|EXCHANGE_TAG:-))[0-9a-f]{40}/\1$(TAG)/; s/^RELEASE = .*/RELEASE = "$(TAG)"/' \
+		$(TAGGED)
+
+# With a Docker engine: a stack of its own comes up, is traded on, killed one by one, and verified.
+compose-test: $(NEEDS)
+	EXCHANGE_TEST_COMPOSE=1 $(RUN) pytest tests/deployment/test_compose.py
 
 # Versions and hashes without an index, so that they are good with any mirror. The images leave out
 # what only `exchange up` needs: a Postgres and a Redis of its own, and what those two bring along.
@@ -111,7 +158,10 @@ pins:
 	$(COMPILE) -c requirements-dev.txt $(EMBEDDED:%=--no-emit-package %) pyproject.toml \
 		-o requirements-images.txt
 	$(COMPILE) --upgrade tests/clients/pyproject.toml -o tests/clients/requirements.txt
+	for bot in freqtrade others; do \
+		$(COMPILE) tests/clients/bots/$$bot.in -o tests/clients/bots/$$bot.txt; done
+	$(COMPILE) --python-version 3.12 tests/clients/bots/nautilus.in -o tests/clients/bots/nautilus.txt
 	rm -rf .pins
 
 clean:
-	rm -rf .venv .clients .pins .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .clients .bots .pins .audit .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

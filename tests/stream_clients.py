@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 from exchange.services.orders import Side
+from exchange.services.proxies import Proxies
 from exchange.services.settings import Address
 from exchange.websocket.limits import Limits
 from exchange.websocket.sockets import StreamServer
@@ -26,9 +27,11 @@ SILENCE_S = 0.15
 class Exchange:
     """A stream server with its clock in the test's hand, and the market that feeds it."""
 
-    def __init__(self, limits: Limits, *, compresses: bool) -> None:
+    def __init__(self, limits: Limits, *, compresses: bool, proxies: Proxies | None) -> None:
         self.now = START
-        self.server = StreamServer(limits, compresses=compresses, read_clock=lambda: self.now)
+        self.server = StreamServer(
+            limits, compresses=compresses, proxies=proxies, read_clock=lambda: self.now
+        )
         self.server.load(views(*MARKETS))
         self.market = MadeMarket()
 
@@ -41,15 +44,21 @@ class Exchange:
         self.server.tick(speeds or list(Speed), self.now)
 
     @asynccontextmanager
-    async def client(self, path: str) -> AsyncIterator[ClientConnection]:
+    async def client(
+        self, path: str, *, headers: dict[str, str] | None = None
+    ) -> AsyncIterator[ClientConnection]:
         uri = f"ws://127.0.0.1:{self.server.port}{path}"
-        async with connect(uri, compression=None, close_timeout=1) as client:
+        async with connect(
+            uri, compression=None, close_timeout=1, additional_headers=headers
+        ) as client:
             yield client
 
 
 @asynccontextmanager
-async def running(limits: Limits, *, compresses: bool = False) -> AsyncIterator[Exchange]:
-    exchange = Exchange(limits, compresses=compresses)
+async def running(
+    limits: Limits, *, compresses: bool = False, proxies: Proxies | None = None
+) -> AsyncIterator[Exchange]:
+    exchange = Exchange(limits, compresses=compresses, proxies=proxies)
     await exchange.server.open(Address("127.0.0.1", 0))
     exchange.server.accept()
     try:
@@ -59,7 +68,7 @@ async def running(limits: Limits, *, compresses: bool = False) -> AsyncIterator[
 
 
 async def receive(client: ClientConnection) -> Any:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         return json.loads(await client.recv())
 
 
@@ -76,7 +85,7 @@ async def silence(client: ClientConnection) -> None:
 
 async def close_of(client: ClientConnection) -> tuple[int, str]:
     """The close code and reason, whatever is still to be read before."""
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(60):
         with contextlib.suppress(ConnectionClosed):
             while True:
                 await client.recv()
@@ -90,7 +99,7 @@ async def handshake(
     """A client that does nothing by itself."""
     reader, writer = await asyncio.open_connection("127.0.0.1", exchange.server.port)
     writer.write(upgrade(path))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
     return reader, writer
 
@@ -139,6 +148,6 @@ def texts_of(data: bytes) -> list[bytes]:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)

@@ -5,43 +5,25 @@ to exists in the tree.
 """
 
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from manifests import (
+    PARTS,
+    RELEASE,
+    ROOT,
+    SERVERS,
+    SERVICES,
+    Part,
+    compose,
+    containers,
+    deployment,
+    of_kind,
+    pod,
+    tool,
+)
 
 from exchange.services.settings import Settings
-
-ROOT = Path(__file__).resolve().parents[1]
-NO_RELEASE = "0" * 40
-Manifest = dict[str, Any]
-
-
-class Part(NamedTuple):
-    """A deployed folder, by the names of the system that operators already run."""
-
-    folder: str
-    app: str
-    image: str
-    port: int | None
-    service_ports: tuple[int, ...]
-
-
-SERVICES = [
-    Part("backend", "exchange-router", f"exchange-router:{NO_RELEASE}", 8080, (80,)),
-    Part("websocket", "exchange-ws-stream", f"exchange-ws-stream:{NO_RELEASE}", 4000, (80,)),
-    Part("engine", "exchange-engine", f"exchange-engine:{NO_RELEASE}", None, ()),
-    Part("db-processor", "exchange-db-processor", f"exchange-db-processor:{NO_RELEASE}", None, ()),
-]
-SERVERS = [
-    Part("postgres-db", "exchange-postgres", "postgres:12.2", 5432, (80, 5432)),
-    Part("redis", "exchange-redis", "redis:6.2-alpine", 6379, (80, 6379)),
-]
-PARTS = [*SERVICES, *SERVERS]
 
 SECRET_KEYS = {
     "exchange-router-secret": {
@@ -66,41 +48,6 @@ CLAIMS = {"postgres-pvc": "5Gi", "redis-pvc": "5Gi"}
 every_part = pytest.mark.parametrize("part", PARTS, ids=lambda part: part.folder)
 every_service = pytest.mark.parametrize("part", SERVICES, ids=lambda part: part.folder)
 every_server = pytest.mark.parametrize("part", SERVERS, ids=lambda part: part.folder)
-
-
-def tool(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """A development tool of this environment."""
-    return subprocess.run(
-        [Path(sys.executable).with_name(name), *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def manifests(folder: str) -> Iterator[Manifest]:
-    """All that a folder gives to a cluster, its kustomization included."""
-    for path in sorted((ROOT / folder).glob("*.yml")):
-        yield from yaml.safe_load_all(path.read_text("utf-8"))
-
-
-def of_kind(folder: str, kind: str) -> list[Manifest]:
-    return [manifest for manifest in manifests(folder) if manifest["kind"] == kind]
-
-
-def deployment(folder: str) -> Manifest:
-    (found,) = of_kind(folder, "Deployment")
-    return found
-
-
-def pod(folder: str) -> Manifest:
-    found: Manifest = deployment(folder)["spec"]["template"]["spec"]
-    return found
-
-
-def containers(folder: str) -> list[Manifest]:
-    return [*pod(folder).get("initContainers", []), *pod(folder)["containers"]]
 
 
 # --- Schemas --------------------------------------------------------------------------------------
@@ -132,6 +79,26 @@ def test_compose_is_valid() -> None:
     )
 
     assert result.returncode == 0, result.stdout
+
+
+def test_workflows_are_valid() -> None:
+    paths = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+    result = tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *paths)
+
+    assert paths
+    assert result.returncode == 0, result.stdout
+
+
+def test_the_one_image_for_everything_follows_good_practice() -> None:
+    text = (ROOT / "Dockerfile").read_text("utf-8")
+
+    result = tool("hadolint", ROOT / "Dockerfile")
+
+    assert result.returncode == 0, result.stdout
+    assert "\nUSER 10001:10001\n" in text
+    assert "--require-hashes" in text
+    assert '\nENTRYPOINT ["exchange"]\n' in text
 
 
 # --- Names, ports and images ------------------------------------------------------------------------
@@ -376,7 +343,7 @@ def test_connection_texts_name_services_that_exist() -> None:
 def test_kustomizations_name_every_manifest() -> None:
     root = yaml.safe_load((ROOT / "kustomization.yml").read_text("utf-8"))
 
-    assert set(root["resources"]) == {part.folder for part in PARTS}
+    assert set(root["resources"]) == {*(part.folder for part in PARTS), "cluster"}
     for part in PARTS:
         (kustomization,) = of_kind(part.folder, "Kustomization")
         files = {path.name for path in (ROOT / part.folder).glob("*.yml")}
@@ -458,21 +425,20 @@ def test_nothing_enters_an_image_by_accident() -> None:
 # --- Compose ---------------------------------------------------------------------------------------------
 
 
-def compose() -> Manifest:
-    found: Manifest = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
-    return found
-
-
 def test_compose_runs_every_part() -> None:
     assert set(compose()["services"]) == {
         "init", "migrate", "postgres", "redis", "engine", "db-processor", "backend", "websocket",
+        "prometheus", "grafana",
     }  # fmt: skip
 
 
-def test_compose_runs_the_images_that_are_built_here() -> None:
+def test_compose_runs_the_images_that_are_built_here_and_builds_what_is_missing() -> None:
     for name, service in compose()["services"].items():
+        if "profiles" in service:
+            continue
         tag = re.sub(r"\$\{\w+:-(.*)\}", r"\1", service["image"])
-        assert NO_RELEASE in tag, name
+        assert RELEASE in tag, name
+        assert (ROOT / service["build"]["dockerfile"]).is_file()
 
 
 def test_compose_opens_ports_on_this_machine_only() -> None:
@@ -487,6 +453,8 @@ def test_compose_starts_by_health() -> None:
         assert services[name]["healthcheck"]["test"], name
         assert services[name]["depends_on"], name
     for service in services.values():
+        if "profiles" in service:
+            continue
         for needed, how in service.get("depends_on", {}).items():
             one_shot = needed in ("init", "migrate")
             wanted = "service_completed_successfully" if one_shot else "service_healthy"
@@ -499,6 +467,9 @@ def test_compose_gives_each_service_its_own_secrets() -> None:
     for name, service in definition["services"].items():
         for mount in service.get("volumes", []):
             volume, path, *options = mount.split(":")
+            if volume.startswith("./"):
+                assert (ROOT / volume).exists()
+                continue
             assert volume in definition["volumes"]
             if volume.endswith("-secrets") and name != "init":
                 owner = "db-processor" if name == "migrate" else name

@@ -22,7 +22,7 @@ from servers import ask_redis, execute_sql, with_database
 
 from exchange.services.embedded import free_port
 
-READY_S_MAX = 30.0
+READY_S_MAX = 120.0
 _numbers = itertools.count(1)
 
 
@@ -85,14 +85,20 @@ class RunningBackend:
             self._await_ready(self._ports["websocket"])
             yield f"ws://{address}"
 
-    def another(self) -> "RunningBackend":
-        """A backend more of the same exchange, which does not run yet; it has no admin API."""
+    def another(self, *, admin: bool = False) -> "RunningBackend":
+        """A backend more of the same exchange, which does not run yet, with or without admin API."""
         one = copy.copy(self)
         one._ports = {name: free_port() for name in self._ports}
         one._probe = free_port()
         address = f"127.0.0.1:{one._ports['api']}"
-        one._environment = {**self._environment, "SERVER_ADDR": address, "ADMIN_TOKEN": ""}
+        one._environment = {
+            **self._environment,
+            "SERVER_ADDR": address,
+            "ADMIN_ADDR": f"127.0.0.1:{one._ports['admin']}",
+            "ADMIN_TOKEN": self.token if admin else "",
+        }
         one.api = f"http://{address}"
+        one.admin_url = f"http://127.0.0.1:{one._ports['admin']}"
         return one
 
     def logs(self) -> str:
@@ -153,7 +159,7 @@ class RunningBackend:
                 answer = Trader(self.api).get("exchangeInfo")
             except OSError:
                 answer = None
-            if answer is not None and answer.status == 200 and len(answer.body["symbols"]) == 3:
+            if answer is not None and answer.status == 200 and len(answer.body["symbols"]) >= 3:
                 return
             time.sleep(0.05)
         raise AssertionError(self.logs())

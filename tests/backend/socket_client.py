@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 from backend.api_client import Trader
 
-WAIT_S = 20
+WAIT_S = 60
 Json = dict[str, Any]
 
 

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
+import jsonschema_rs
 import msgspec
 import pytest
-from backend.api_client import Answer
+from backend.api_client import Answer, Trader
 from backend.conftest import RunningBackend
 
 from exchange.backend.application import ENDPOINTS
+from exchange.backend.endpoints import Endpoint
 
 DOCUMENT = Path(__file__).parents[2] / "docs/conformance.md"
 SYMBOL = "SOLUSDC"
@@ -84,9 +86,15 @@ def test_a_verdict_is_one_of_two_words_and_a_refusal_has_a_code() -> None:
 
 
 class Bench:
-    """Sends rows as one account; each begins with the same open orders and leaves none."""
+    """Sends rows as one account; each begins with the same open orders.
+
+    They are placed again where a row may have changed them: by a request that was no question, and
+    was not refused.
+    """
 
     def __init__(self, backend: RunningBackend) -> None:
+        self._validators = _validators(backend)
+        self._prepared: dict[str, str] | None = None
         self._trader = backend.trader(SOL="1000", USDC="1000000")
         offerer = backend.trader(SOL="1000")
         assert offerer.order("SELL", "100", "100").status == 200
@@ -121,15 +129,27 @@ class Bench:
 
     def send(self, row: Row, *, without: str = "") -> tuple[Answer, str]:
         """The answer to a row's request, and what shows the row in it."""
-        ids = self._prepare()
-        try:
-            wanted = {**_parameters(row.always, ids), **_parameters(row.example, ids)}
-            wanted = {name: value for name, value in wanted.items() if value and name != without}
-            return self._send(row.endpoint, wanted, without), _filled_in(row.shown, ids)
-        finally:
-            self._clear()
+        if self._prepared is None:
+            self._prepared = self._prepare()
+        ids = self._prepared
+        wanted = {**_parameters(row.always, ids), **_parameters(row.example, ids)}
+        wanted = {name: value for name, value in wanted.items() if value and name != without}
+        answer = self._send(row.endpoint, wanted, without)
+        if answer.status != 400 and not row.endpoint.startswith("GET "):
+            self._prepared = None
+        self._check_shape(row.endpoint, answer)
+        return answer, _filled_in(row.shown, ids)
+
+    def _check_shape(self, endpoint: str, answer: Answer) -> None:
+        """Every answer that is sent here has to be as the API's own description says."""
+        faults = [
+            f"{fault.instance_path}: {fault.message}"
+            for fault in self._validators[endpoint, answer.status].iter_errors(answer.body)
+        ]
+        assert faults == [], answer
 
     def _prepare(self) -> dict[str, str]:
+        self._clear()
         order = self._trader.order(**BEFORE).body
         placed = self._trader.call("POST", "orderList/oco", **LIST_BEFORE).body
         return {
@@ -164,6 +184,22 @@ def _filled_in(text: str, ids: dict[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", lambda match: ids[match[1]], text)
 
 
+def _validators(backend: RunningBackend) -> dict[tuple[str, int], jsonschema_rs.Validator]:
+    """Of every answer that the published description has, by endpoint and status."""
+    document = Trader(backend.api).raw("GET", "/openapi.json").body
+    return {
+        (f"{method.upper()} {path}", int(status)): jsonschema_rs.validator_for(
+            {
+                **answer["content"]["application/json"]["schema"],
+                "components": document["components"],
+            }
+        )
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        for status, answer in operation["responses"].items()
+    }
+
+
 def shows(answer: Answer, shown: str) -> bool:
     """Whether an answer has the field, or has it not where its value is empty."""
     path, _, value = shown.partition("=")
@@ -196,6 +232,20 @@ def test_it_is_the_parameter_that_a_row_shows(bench: Bench, row: Row) -> None:
     answer, shown = bench.send(row, without=row.parameter)
 
     assert not shows(answer, shown), (shown, answer)
+
+
+def test_an_answer_that_is_not_as_described_is_found(bench: Bench) -> None:
+    for validator in bench._validators.values():
+        assert not validator.is_valid({"unheard": "of"})
+        assert not validator.is_valid([{"unheard": "of"}])
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+def test_a_success_is_described_where_there_can_be_one(bench: Bench, endpoint: Endpoint) -> None:
+    verdicts = {row.verdict for row in ROWS if row.endpoint == endpoint.name and not row.parameter}
+
+    assert ((endpoint.name, 200) in bench._validators) == bool(endpoint.answer)
+    assert bool(endpoint.answer) or "refused" in verdicts or "reference" in endpoint.name
 
 
 @pytest.mark.parametrize(

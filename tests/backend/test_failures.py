@@ -12,7 +12,7 @@ import pytest
 from backend.conftest import RunningBackend
 from servers import KillableServer
 
-HEAL_S_MAX = 15.0
+HEAL_S_MAX = 60.0
 
 
 @pytest.fixture

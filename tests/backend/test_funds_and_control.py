@@ -1,12 +1,20 @@
 """Users' money beside trading, what admins do about it, and what is on record afterwards."""
 
+import asyncio
 import json
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from backend.api_client import Answer, Trader, send
 from backend.conftest import RunningBackend
 from backend.page import PASSWORD, Browser, new_name
+
+from exchange.postgres_db.connection import connected
 
 
 @pytest.fixture
@@ -253,6 +261,13 @@ def test_what_a_key_cannot_be_is_said(browser: Browser) -> None:
         assert (answer.status, answer.body["code"]) == (400, -1), wrong
 
 
+async def order_numbers(url: str, account: int) -> list[int]:
+    """Of the commands that created the orders of an account."""
+    async with connected(url, application_name="test") as connection:
+        found = await connection.fetch("SELECT number FROM orders WHERE account_id = $1", account)
+    return [int(number) for (number,) in found]
+
+
 def test_every_act_is_on_record_with_actor_reason_before_and_after(
     page_backend: RunningBackend, admin: Browser
 ) -> None:
@@ -280,6 +295,92 @@ def test_every_act_is_on_record_with_actor_reason_before_and_after(
     assert (creation["actor"], creation["reason"]) == ("operator carol", "ticket 17")
     assert gift["after"]["amount"] == 500_000_000
     assert as_operator(page_backend, "GET", "audit?limit=3").body == [gift, stop, creation]
+
+
+def test_a_new_master_key_reseals_what_there_is(
+    page_backend: RunningBackend, browser: Browser
+) -> None:
+    key = browser.post("/ui/keys", {"name": "a", "type": "HMAC", "permissions": ["READ"]}).body
+    browser.post("/ui/totp", {"password": PASSWORD})
+    path = page_backend.folder / "master.key"
+    path.write_text(f"2:{'cd' * 32}\n{path.read_text()}")
+
+    answer = as_operator(page_backend, "POST", "master-key").body
+    again = as_operator(page_backend, "POST", "master-key").body
+
+    assert (answer["masterKey"], answer["authenticators"]) == (2, 1)
+    assert answer["keys"] >= 1
+    assert again == {"masterKey": 2, "keys": 0, "authenticators": 0}
+    trader = Trader(page_backend.api, key["apiKey"], key["secretKey"])
+    assert trader.call("GET", "account").status == 200
+
+
+def test_a_key_revoked_under_load_is_never_accepted_after_its_position(
+    page_backend: RunningBackend,
+) -> None:
+    trader = page_backend.trader(USDC="100000")
+    account = trader.call("GET", "account").body["uid"]
+    is_over = threading.Event()
+
+    def trade() -> list[int]:
+        """The ids of orders that were accepted, and codes of errors, which are below zero."""
+        found: list[int] = []
+        while not is_over.is_set() or found[-1] != -2015:
+            body = trader.order("BUY", "1", "10").body
+            found.append(body.get("code") or body["orderId"])
+        return found
+
+    with ThreadPoolExecutor(4) as pool:
+        trading = [pool.submit(trade) for _ in range(4)]
+        while not trader.call("GET", "openOrders").body:
+            pass
+        assert page_backend.admin("DELETE", f"keys/{trader.api_key}").status == 200
+        is_over.set()
+        found = {number for one in trading for number in one.result()}
+
+    # Two requests that are equal to the byte, in one millisecond, are one.
+    accepted = {number for number in found if number > 0}
+    assert found - accepted == {-2015}
+    # Reading the record waits until Postgres has everything.
+    (revoked,) = [
+        act["number"]
+        for act in as_operator(page_backend, "GET", "audit").body
+        if act["subject"] == f"key {trader.api_key}" and act["act"] == "RevokeKey"
+    ]
+    numbers = asyncio.run(order_numbers(page_backend.database_url, account))
+    assert max(numbers) < revoked
+    assert len(numbers) == len(accepted)
+
+
+def test_the_example_of_a_custody_pays_once_and_credits_once(
+    page_backend: RunningBackend, browser: Browser, admin: Browser, tmp_path: Path
+) -> None:
+    asked, name = ask(browser, "25", address="iban-7"), user(browser)["name"]
+    decide(admin, asked, "approve")
+    received = {"reference": f"tx-{name}", "account": name, "asset": "BTC", "amount": "0.5"}
+    (tmp_path / "received").write_text(json.dumps(received) + "\n")
+    pay = tmp_path / "pay"
+    pay.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/paid\n')
+    pay.chmod(0o700)
+    adapter = Path(__file__).parents[2] / "docs" / "samples" / "custody_adapter.py"
+
+    for _ in range(2):
+        subprocess.run(
+            [
+                *(sys.executable, str(adapter), "--once", "--pay", str(pay)),
+                *("--received", str(tmp_path / "received"), "--ledger", str(tmp_path / "ledger")),
+            ],
+            env={"ADMIN_URL": page_backend.admin_url, "ADMIN_TOKEN": page_backend.token},
+            check=True,
+            timeout=60,
+        )
+
+    lines = (tmp_path / "paid").read_text().splitlines()
+    assert [line for line in lines if asked["id"] in line] == [
+        f"{asked['id']} USDC 25.00000000 iban-7"
+    ]
+    assert browser.get("/ui/withdrawals").body[0]["status"] == "DONE"
+    assert free(browser, "BTC") == "0.50000000"
 
 
 def test_an_admin_has_to_say_why(admin: Browser) -> None:

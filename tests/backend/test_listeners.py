@@ -44,7 +44,7 @@ async def answer(port: int, *pieces: bytes, pause_s: float = 0.0) -> bytes:
         await asyncio.sleep(pause_s)
     received = b""
     try:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(15):
             while chunk := await reader.read(65_536):
                 received += chunk
     except TimeoutError:

@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlencode
 
@@ -246,6 +247,28 @@ def test_a_market_may_stay_out_of_the_discount(venue: Venue) -> None:
 
 
 # --- The exchange and its accounts ------------------------------------------------------------------
+
+
+def test_changes_through_several_backends_at_once_do_not_undo_each_other(
+    venue: Venue, backend: RunningBackend
+) -> None:
+    limits = ("orders_max", "algo_orders_max", "iceberg_orders_max", "order_lists_max")
+    second = backend.another(admin=True)
+    with second.running("backend"):
+        second.await_markets()
+
+        def change(name: str, number: int) -> Answer:
+            through = backend if limits.index(name) % 2 else second
+            path = f"markets/{venue.symbol}/rules"
+            return through.admin("POST", path, rules={name: str(number)})
+
+        with ThreadPoolExecutor(len(limits)) as operators:
+            for number in range(1, 11):
+                answers = list(operators.map(change, limits, [number] * len(limits)))
+
+                assert [answer.status for answer in answers] == [200] * len(limits), answers
+                rules = backend.admin("GET", f"markets/{venue.symbol}/rules").body["rules"]
+                assert [rules[name] for name in limits] == [number] * len(limits)
 
 
 def test_the_rules_of_the_exchange_are_told_and_in_force(venue: Venue) -> None:

@@ -1,8 +1,13 @@
 """Who signs in on the page: registration, login, sessions, and what a cookie is good for."""
 
+import base64
+import time
+
 import pytest
 from backend.conftest import RunningBackend
 from backend.page import PASSWORD, Browser, Reply, new_name
+
+from exchange.backend import totp
 
 WRONG = {"code": -1, "msg": "The name, the password or the code is wrong."}
 
@@ -155,6 +160,54 @@ def test_a_session_trades_without_a_key_or_a_signature(browser: Browser) -> None
 
 def test_a_session_gets_a_listen_key(browser: Browser) -> None:
     assert len(browser.post("/api/v3/userDataStream").body["listenKey"]) == 64
+
+
+def test_a_cookie_that_came_by_https_never_leaves_by_http(page_backend: RunningBackend) -> None:
+    browser = Browser(page_backend.api)
+
+    answer = browser.post(
+        "/ui/register",
+        {"name": new_name(), "password": PASSWORD},
+        origin=f"https://{browser.host}",
+    )
+
+    assert "Secure" in answer.headers["set-cookie"].split("; ")
+
+
+def test_who_has_an_authenticator_needs_its_code_once_each(page_backend: RunningBackend) -> None:
+    name, browser = new_name(), Browser(page_backend.api)
+    browser.register(name)
+    armed = browser.post("/ui/totp", {"password": PASSWORD}).body
+    secret = base64.b32decode(armed["secret"] + "=" * (-len(armed["secret"]) % 8))
+    step = int(time.time()) // totp.STEP_S
+    login = {"name": name, "password": PASSWORD}
+
+    # Until its first code was given it is not asked for.
+    assert Browser(page_backend.api).post("/ui/login", login).status == 200
+    assert browser.post("/ui/totp/confirm", {"code": totp.code(secret, step)}).status == 204
+
+    stranger = Browser(page_backend.api)
+    without = stranger.post("/ui/login", login)
+    used = stranger.post("/ui/login", {**login, "totp": totp.code(secret, step)})
+    fresh = stranger.post("/ui/login", {**login, "totp": totp.code(secret, step + 1)})
+    assert armed["uri"].startswith(f"otpauth://totp/Exchange:{name}?secret=")
+    assert (without.status, without.body["code"]) == (401, -2)
+    assert (used.status, used.body) == (401, WRONG)
+    assert (fresh.status, fresh.body["user"]["totp"]) == (200, True)
+
+
+def test_answers_for_the_page_are_for_no_other(page_backend: RunningBackend) -> None:
+    browser = Browser(page_backend.api)
+    session, docs = browser.get("/ui/session").headers, browser.get("/ui/nothing").headers
+    public, private = browser.get("/api/v3/ping").headers, browser.get("/api/v3/account").headers
+
+    for headers in (session, docs):
+        assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert headers["cache-control"] == "no-store"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "access-control-allow-origin" not in headers
+    assert public["access-control-allow-origin"] == "*"
+    assert "access-control-allow-origin" not in private
 
 
 def test_a_foreign_page_cannot_use_the_cookie(browser: Browser) -> None:

@@ -28,6 +28,25 @@ def error(answer: Json) -> tuple[int, int, str]:
     return answer["status"], answer["error"]["code"], answer["error"]["msg"]
 
 
+async def test_a_planned_stop_is_announced(backend: RunningBackend) -> None:
+    second = backend.another()
+    with second.running("backend") as process:
+        await asyncio.to_thread(second.await_markets)
+        async with (
+            connected(second.api) as client,
+            connected(second.api, query="?timeUnit=MICROSECOND") as other,
+        ):
+            for one in (client, other):
+                assert (await one.call("ping"))["status"] == 200
+            process.terminate()
+            for one, unit in ((client, 10**3), (other, 10**6)):
+                (event,) = await one.until(lambda event: True)
+
+                assert event["e"] == "serverShutdown"
+                assert abs(event["E"] / unit - time.time()) < 60
+                assert await one.closed() == 1012
+
+
 async def test_a_request_is_answered_with_its_id_and_the_limits(backend: RunningBackend) -> None:
     async with connected(backend.api) as client:
         answer = await client.raw('{"id":"abc","method":"time"}')

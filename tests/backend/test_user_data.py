@@ -388,6 +388,6 @@ async def test_who_listens_is_parted_from_when_the_state_is_lost(
             assert ask_redis(servers.redis.url, f"CLIENT KILL TYPE {kind}").startswith(":")
 
         assert await client.closed() == 1012
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await bystander.call("depth", symbol="SOLUSDC"))["status"] != 200:
                 await asyncio.sleep(0.05)

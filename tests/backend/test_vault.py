@@ -51,6 +51,36 @@ def test_a_secret_belongs_to_its_key_and_its_master_key(vault: Vault, tmp_path: 
             opener.unseal(api_key, text)
 
 
+def test_a_new_master_key_seals_and_the_old_ones_go_on_unsealing(tmp_path: Path) -> None:
+    path = tmp_path / "master.key"
+    vault = Vault.open(master_key(path))
+    before = vault.seal(API_KEY, b"secret")
+    elsewhere = Vault.open(str(path))
+
+    master_key(path, "2:" + "cd" * 32 + "\n" + "ab" * 32)
+    vault.reload()
+    after = vault.seal(API_KEY, b"secret")
+
+    assert (before[0], after[0], vault.newest) == (1, 2, 2)
+    assert (vault.is_outdated(before), vault.is_outdated(after)) == (True, False)
+    assert vault.unseal(API_KEY, before) == vault.unseal(API_KEY, after) == b"secret"
+    # Another backend meets the new one before anybody has told it.
+    assert elsewhere.unseal(API_KEY, after) == b"secret"
+
+
+@pytest.mark.parametrize("text", ["0:" + "ab" * 32, "256:" + "ab" * 32, "x:" + "ab" * 32])
+def test_a_master_key_has_a_small_number(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InvalidSettings, match="does not hold 64 hex digits"):
+        Vault.open(master_key(tmp_path / "master.key", text))
+
+
+def test_two_master_keys_have_two_numbers(tmp_path: Path) -> None:
+    text = "ab" * 32 + "\n1:" + "cd" * 32
+
+    with pytest.raises(InvalidSettings, match="does not hold 64 hex digits"):
+        Vault.open(master_key(tmp_path / "master.key", text))
+
+
 def test_a_directory_stops_at_a_secret_that_it_cannot_open(vault: Vault) -> None:
     key = Key(api_key=API_KEY, account=1, kind=KeyKind.HMAC, secret=b"?", can_trade=True, created=1)
 

@@ -20,7 +20,9 @@ from typing import NamedTuple
 import ccxt
 import pytest
 
-READY_S_MAX = 60.0
+BOTS = Path(os.environ.get("BOTS", Path(__file__).parents[2] / ".bots"))
+"""Where `make bots` has made an environment for each bot."""
+READY_S_MAX = 120.0
 SYMBOL = "SOL/USDC"
 _numbers = itertools.count(1)
 
@@ -95,6 +97,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def client_config(client: str, exchange: Exchange, api_key: str, secret: str) -> str:
+    """What `exchange client-config` prints, with key and secret filled in."""
+    command = shlex.split(os.environ.get("EXCHANGE_COMMAND", "exchange"))
+    urls = ["--url", exchange.rest, "--ws-url", exchange.ws]
+    done = subprocess.run(
+        [*command, "client-config", client, *urls], capture_output=True, text=True, check=True
+    )
+    return done.stdout.replace("YOUR_API_KEY", api_key).replace("YOUR_SECRET", secret)
 
 
 def ccxt_client(rest: str, account: Account | None = None) -> ccxt.binance:

@@ -1,11 +1,7 @@
 """What `exchange client-config` prints works as it stands, once key and secret are filled in."""
 
-import os
-import shlex
-import subprocess
-
 import pytest
-from conftest import Exchange
+from conftest import Exchange, client_config
 
 SYMBOL = "SOLUSDC"
 
@@ -13,14 +9,9 @@ SYMBOL = "SOLUSDC"
 def run_snippet(client: str, exchange: Exchange) -> dict:
     """The names that it leaves behind, for a new account with a thousand USDC."""
     account = exchange.account(USDC="1000")
-    command = shlex.split(os.environ.get("EXCHANGE_COMMAND", "exchange"))
-    urls = ["--url", exchange.rest, "--ws-url", exchange.ws]
-    done = subprocess.run(
-        [*command, "client-config", client, *urls], capture_output=True, text=True, check=True
-    )
-    text = done.stdout.replace("YOUR_API_KEY", account.api_key)
+    text = client_config(client, exchange, account.api_key, account.secret)
     names: dict = {}
-    exec(compile(text.replace("YOUR_SECRET", account.secret), client, "exec"), names)
+    exec(compile(text, client, "exec"), names)
     return names
 
 

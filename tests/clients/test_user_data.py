@@ -11,7 +11,7 @@ from binance.base_client import BaseClient
 from conftest import Account, Exchange
 
 MARKET, SYMBOL = "SOL/USDC", "SOLUSDC"
-WAIT_S = 20
+WAIT_S = 60
 
 
 def ccxt_pro(exchange: Exchange, account: Account) -> ccxt.pro.binance:

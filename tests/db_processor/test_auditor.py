@@ -152,7 +152,7 @@ async def test_the_db_processor_audits_by_itself(settings: Settings) -> None:
     stop = asyncio.Event()
     task = asyncio.create_task(service.run(settings, Health(), stop))
 
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not modes(await all_outcomes(settings)):
             await asyncio.sleep(0.1)
 

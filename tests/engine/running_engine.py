@@ -48,13 +48,13 @@ async def running(settings: Settings) -> AsyncIterator[Health]:
 
     task = asyncio.create_task(live())
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while health.sentence != "leading" and not task.done():
                 await asyncio.sleep(0.02)
         yield health
     finally:
         stop.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await task
 
 
@@ -62,13 +62,13 @@ async def write_everything(settings: Settings) -> None:
     """Let a db-processor write all that is in the stream into Postgres."""
     stop = asyncio.Event()
     stop.set()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         await db_processor.run(settings, Health(), stop)
 
 
 async def outcome_of(settings: Settings, asked: AnyCommand) -> Outcome:
     """Journal a command as soon as the gate is open, and wait for what it leads to."""
-    async with asyncio.timeout(15), await Outcomes.open(settings.redis_url) as outcomes:
+    async with asyncio.timeout(60), await Outcomes.open(settings.redis_url) as outcomes:
         journal = await Journal.open(settings.redis_url, name="test")
         while True:
             try:

@@ -31,7 +31,7 @@ POISON = 13
 
 
 async def ended(engine: subprocess.Popen[bytes]) -> int:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while engine.poll() is None:
             await asyncio.sleep(0.02)
     return engine.returncode
@@ -68,7 +68,7 @@ async def test_a_command_that_ends_the_engine_is_refused_after_a_few_starts(
     for _ in range(4):
         assert await ended(engine) != 0
         engine = start_engine(POISONED)
-    async with await Outcomes.open(settings.redis_url) as outcomes, asyncio.timeout(20):
+    async with await Outcomes.open(settings.redis_url) as outcomes, asyncio.timeout(60):
         while await outcomes.top() < last and engine.poll() is None:
             await asyncio.sleep(0.05)
 

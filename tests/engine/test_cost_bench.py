@@ -23,7 +23,7 @@ def test_the_command_prints_json_alone() -> None:
         [sys.executable, "-m", "exchange.engine", "bench", "--size=100", "--turns=1", "--json"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=True,
     )
 

@@ -17,8 +17,9 @@ from venue import (
     trades,
 )
 
+from exchange.services.commands import ChangeExchange, ChangeMarket
 from exchange.services.markets import Feature, Market, Mode
-from exchange.services.messages import AveragePrices, Reason
+from exchange.services.messages import AveragePrices, Done, Reason
 from exchange.services.orders import (
     ExpiryReason,
     OrderStatus,
@@ -413,6 +414,40 @@ def test_a_change_of_rules_leaves_grid_and_mode_alone(venue: Venue) -> None:
         venue.book.market, maker_rate=5, rules=replace(MARKET.rules, price_up=2 * MILLION)
     )
     assert (row.mode, row.tick) == (Mode.CANCEL_ONLY, MARKET.tick)
+
+
+def test_rules_that_others_have_changed_since_they_were_read_are_not_replaced(venue: Venue) -> None:
+    read = venue.book.market
+    venue.rule(orders_max=7)
+
+    late = venue.do(ChangeMarket(uid=1, symbol=SYMBOL, maker_rate=0, taker_rate=0,
+                                 rules=read.rules, replaces=read))  # fmt: skip
+    unread = venue.rule(maker_rate=5)
+
+    assert reason(late) is Reason.CHANGED_MEANWHILE
+    assert isinstance(unread.result, Done)
+    assert (venue.book.market.rules.orders_max, venue.book.market.maker_rate) == (7, 5)
+
+
+def test_a_halt_does_not_stand_in_the_way_of_a_change_of_rules(venue: Venue) -> None:
+    read = venue.book.market
+    venue.mode(Mode.HALTED)
+
+    changed = venue.do(ChangeMarket(uid=1, symbol=SYMBOL, maker_rate=1, taker_rate=2,
+                                    rules=read.rules, replaces=read))  # fmt: skip
+
+    assert isinstance(changed.result, Done)
+    assert (venue.book.market.mode, venue.book.market.maker_rate) == (Mode.HALTED, 1)
+
+
+def test_rules_of_the_exchange_that_others_have_changed_are_not_replaced(venue: Venue) -> None:
+    read = venue.engine.registry.exchange_rules
+    venue.exchange_rule(orders_max=7)
+
+    late = venue.do(ChangeExchange(uid=1, rules=replace(read, algo_orders_max=3), replaces=read))
+
+    assert reason(late) is Reason.CHANGED_MEANWHILE
+    assert venue.engine.registry.exchange_rules.orders_max == 7
 
 
 def test_an_unknown_market_has_no_rules(venue: Venue) -> None:

@@ -417,6 +417,7 @@ OTHER_REASONS = {
     Reason.UNKNOWN_KEY,
     Reason.REFERENCE_USED,
     Reason.ALREADY_EXISTS,
+    Reason.CHANGED_MEANWHILE,
     Reason.POISON,
     Reason.TOO_LITTLE_LIQUIDITY,
 }

@@ -68,7 +68,7 @@ def copied_database(postgres_url: str, settings: Settings) -> Iterator[Callable[
 
 async def start(settings: Settings) -> None:
     """One life of an engine that must not come to lead."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await service.run(settings, Health(), asyncio.Event())
 
 
@@ -164,7 +164,7 @@ async def test_what_postgres_took_meanwhile_of_a_lost_tail_is_loaded_first(
     beating = asyncio.create_task(leader.beat())
     health = Health()
     standby = asyncio.create_task(service.run(settings, health, asyncio.Event()))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not health.ready:
             await asyncio.sleep(0.02)
 
@@ -173,7 +173,7 @@ async def test_what_postgres_took_meanwhile_of_a_lost_tail_is_loaded_first(
     leader.close()
 
     with pytest.raises(WorldFailed, match="Postgres has gone on"):
-        await asyncio.wait_for(standby, 10)
+        await asyncio.wait_for(standby, 60)
 
 
 @pytest.fixture
@@ -204,7 +204,7 @@ async def test_a_full_disk_ends_redis_and_costs_nothing_that_was_acknowledged(
             (small_disk / "filler").write_bytes(bytes(3 * 1024 * 1024))
             journalled = await _journal_until_refused(settings)
             assert redis.process is not None
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while redis.process.poll() is None:
                     await asyncio.sleep(0.05)
             (small_disk / "filler").unlink()
@@ -247,7 +247,7 @@ async def test_an_old_database_behind_what_the_stream_holds_says_so(
     with pytest.raises(JournalGap, match=r"JOURNAL GAP.*restore a later backup"):
         await start(old)
     with pytest.raises(JournalGap):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await db_processor.run(old, Health(), asyncio.Event())
 
 
@@ -390,7 +390,7 @@ def recover(settings: Settings, *flags: str, typed: str = "") -> subprocess.Comp
         input=typed,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
 

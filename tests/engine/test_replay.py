@@ -74,7 +74,7 @@ def test_a_replay_is_byte_identical_whatever_the_hash_seed() -> None:
             check=True,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=150,
         ).stdout
 
     assert digest("1") == digest("2") != ""

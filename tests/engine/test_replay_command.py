@@ -34,7 +34,7 @@ def replay(*arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "exchange.services", "replay", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
 

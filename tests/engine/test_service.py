@@ -102,7 +102,7 @@ async def test_two_engines_never_lead_at_once_and_the_second_takes_over(
     async with running(settings) as first:
         stop, standby = asyncio.Event(), Health()
         task = asyncio.create_task(service.run(settings, standby, stop))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not standby.ready:
                 await asyncio.sleep(0.02)
         await outcome_of(settings, command(1))
@@ -219,7 +219,7 @@ async def test_an_empty_redis_beside_a_written_database_is_refused(
     await connection.execute("UPDATE position SET number = 5")
     await connection.close()
     with pytest.raises(OperatorNeeded):
-        await asyncio.wait_for(service.run(settings, Health(), asyncio.Event()), 10)
+        await asyncio.wait_for(service.run(settings, Health(), asyncio.Event()), 60)
 
 
 async def test_changed_rows_in_postgres_are_noticed(settings: Settings, database_url: str) -> None:
@@ -228,4 +228,4 @@ async def test_changed_rows_in_postgres_are_noticed(settings: Settings, database
     await connection.close()
 
     with pytest.raises(OperatorNeeded, match="not the state that was journalled"):
-        await asyncio.wait_for(service.run(settings, Health(), asyncio.Event()), 10)
+        await asyncio.wait_for(service.run(settings, Health(), asyncio.Event()), 60)

@@ -50,7 +50,7 @@ async def journal_all(settings: Settings, commands: list[AnyCommand]) -> int:
         ]
         last = await journal.append(payload(*frame), len(frame), clock=now_us())
     journal.close()
-    async with await Outcomes.open(settings.redis_url) as outcomes, asyncio.timeout(20):
+    async with await Outcomes.open(settings.redis_url) as outcomes, asyncio.timeout(60):
         while await outcomes.top() < last:
             await asyncio.sleep(0.02)
     return last

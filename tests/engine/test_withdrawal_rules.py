@@ -144,6 +144,12 @@ def test_one_withdrawal_and_all_of_a_day_have_a_limit(venue: Venue, alice: int) 
     assert reason(ask(venue, alice, 300, "g")) is None
 
 
+def test_limits_stand_in_the_order_in_which_a_database_hands_them_out(venue: Venue) -> None:
+    venue.exchange_rule(withdrawal_max={"USDC": 1, "SOL": 2})
+
+    assert list(venue.engine.registry.exchange_rules.withdrawal_max) == ["SOL", "USDC"]
+
+
 def test_small_ones_need_nobody_and_large_ones_two_different_people(
     venue: Venue, alice: int
 ) -> None:

@@ -44,7 +44,6 @@ def left_behind(temporary: Path) -> list[int]:
     return found
 
 
-@pytest.mark.timeout(400)
 def test_nothing_acknowledged_is_lost_in_a_short_run(tmp_path: Path) -> None:
     process = start(tmp_path, *SHORT, "--seed", "1", "--json")
     output, errors = process.communicate(timeout=380)
@@ -59,6 +58,8 @@ def test_nothing_acknowledged_is_lost_in_a_short_run(tmp_path: Path) -> None:
     assert report["kills"] > 0
     assert report["orders"]["done"] > 100
     assert report["trades_streamed"] > 20
+    assert report["compared"]["streams and books"] > 20
+    assert report["compared"]["books and REST"] == 2
     assert any(row["fault"].endswith(" killed") for row in report["recovery"])
     assert left_behind(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
@@ -76,7 +77,7 @@ def test_it_can_be_interrupted_and_leaves_nothing_behind(
 
     process.send_signal(number)
 
-    process.communicate(timeout=60)
+    process.communicate(timeout=150)
     assert process.returncode == 130
     assert left_behind(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
@@ -108,7 +109,6 @@ elif part == "exchange.websocket":
 """
 
 
-@pytest.mark.timeout(300)
 def test_faults_that_are_planted_in_the_exchange_turn_it_red(tmp_path: Path) -> None:
     planted, temporary = tmp_path / "planted", tmp_path / "temporary"
     planted.mkdir()
@@ -142,7 +142,6 @@ def own(tmp_path: Path) -> RunningExchange:
     return RunningExchange(tmp_path / "data")
 
 
-@pytest.mark.timeout(300)
 async def test_a_row_that_is_lost_turns_it_red_and_a_running_exchange_goes_on(
     own: RunningExchange, tmp_path: Path
 ) -> None:
@@ -168,7 +167,7 @@ async def test_a_row_that_is_lost_turns_it_red_and_a_running_exchange_goes_on(
 
 async def lose_an_order(exchange: RunningExchange) -> str:
     """Delete one that is filled, which no process would notice; its client order id."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while time.monotonic() < deadline:
         try:
             connection = await asyncpg.connect(exchange.database_url)
@@ -198,14 +197,14 @@ async def lose_an_order(exchange: RunningExchange) -> str:
     ],
 )
 def test_it_is_bounded(arguments: list[str]) -> None:
-    done = subprocess.run([*CHAOS, *arguments], capture_output=True, timeout=60, check=False)
+    done = subprocess.run([*CHAOS, *arguments], capture_output=True, timeout=150, check=False)
 
     assert done.returncode == 2
 
 
 def test_a_folder_where_nothing_runs_is_named(tmp_path: Path) -> None:
     done = subprocess.run(
-        [*CHAOS, "--data", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+        [*CHAOS, "--data", str(tmp_path)], capture_output=True, text=True, timeout=150, check=False
     )
 
     assert done.returncode == 1

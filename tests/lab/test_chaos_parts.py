@@ -16,9 +16,10 @@ import pytest
 
 from exchange.lab.chaos import answers, found, plan, wishes
 from exchange.lab.chaos.answers import Verdict, verdict_on
+from exchange.lab.chaos.book import Book, Gap
 from exchange.lab.chaos.client import Answer, Connection, Malformed, NoAnswer, NotSent, PublicApi
 from exchange.lab.chaos.findings import EXAMPLES_MAX, Findings, Promise
-from exchange.lab.chaos.listener import Book, Gap, Tape
+from exchange.lab.chaos.listener import Tape
 from exchange.lab.chaos.memory import AccountMemory, OrderMemory, Told
 from exchange.lab.chaos.plan import PARTS, Fault, Kind
 from exchange.lab.chaos.recovery import Pulse, Recovery, summarised
@@ -493,6 +494,6 @@ def sleeper() -> subprocess.Popen[bytes]:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)

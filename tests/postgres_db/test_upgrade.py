@@ -178,7 +178,7 @@ def test_the_command_says_what_it_did(empty_database_url: str) -> None:
             check=True,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=150,
         ).stdout
 
     assert run().startswith("Migrated to 0001: ")

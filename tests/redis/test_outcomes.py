@@ -21,7 +21,7 @@ from exchange.services.process import OperatorNeeded
 async def collect(outcomes: Outcomes, position: int, last: int) -> list[OutcomeFrame]:
     """What a follower sees after `position`, until it has seen `last`."""
     seen: list[OutcomeFrame] = []
-    async with asyncio.timeout(5), aclosing(outcomes.follow(position)) as feed:
+    async with asyncio.timeout(60), aclosing(outcomes.follow(position)) as feed:
         while not seen or seen[-1].last < last:
             seen += await anext(feed)
     return seen
@@ -137,7 +137,7 @@ async def test_the_newest_position_reaches_its_watchers(outcomes: Outcomes) -> N
         first = asyncio.ensure_future(anext(feed))
         await asyncio.sleep(0.1)
         await outcomes.publish_position(7)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert await first == 7
 
 

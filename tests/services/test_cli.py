@@ -25,6 +25,7 @@ COMMANDS = [
     "chaos", "client-config", "account role", "account password", "admin audit",
     "admin withdrawals", "admin approve", "admin reject", "admin finish", "admin freeze",
     "admin thaw", "admin mode", "admin rotate-master-key",
+    "simulate", "secrets kubernetes", "secrets compose",
 ]  # fmt: skip
 
 
@@ -35,7 +36,7 @@ def exchange(*arguments: str, **environment: str) -> subprocess.CompletedProcess
         env={**inherited, "COLUMNS": "100", **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
 

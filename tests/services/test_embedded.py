@@ -414,7 +414,7 @@ folder = Path({str(folder)!r})
         cwd="/",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
 

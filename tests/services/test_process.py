@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import json
 import os
 import signal
 import subprocess
@@ -9,8 +10,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from prometheus_client import REGISTRY
 
 from exchange.services import process
 from exchange.services.embedded import free_port
@@ -92,6 +95,22 @@ async def service(settings, health, stop):
 
     program.process.send_signal(signal.SIGTERM)
     assert program.process.wait(10) == 0
+
+
+def test_a_service_may_have_more_clients_than_the_usual_limit_on_files(
+    run: Callable[[str], Program],
+) -> None:
+    program = run("""
+import resource
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(1_024, hard - 1), hard))
+async def service(settings, health, stop):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    health.set(True, "all" if soft == hard else f"{soft} of {hard}")
+    await stop.wait()
+""")
+
+    program.get_until("/ready", (200, "all"))
 
 
 @pytest.mark.parametrize("fault", ["WorldFailed", "ConnectionResetError", "TimeoutError"])
@@ -241,3 +260,52 @@ async def test_work_side_by_side_fails_as_one(fault: BaseException) -> None:
         await until_stopped(asyncio.Event(), work(), fail())
 
     assert ended == ["work"]
+
+
+def test_a_line_of_the_log_names_its_request_and_nothing_of_the_next(tmp_path: Path) -> None:
+    program = """
+import json, structlog
+from exchange.services.settings import Settings
+process.configure_logs("sample", Settings(log_format="json"))
+
+async def request(number):
+    structlog.contextvars.bind_contextvars(request=number)
+    await asyncio.sleep(0)
+    structlog.get_logger().warning("outcome unknown", number=7)
+
+async def main():
+    await asyncio.gather(*(asyncio.create_task(request(number)) for number in (1, 2)))
+    structlog.get_logger().warning("later")
+
+asyncio.run(main())
+"""
+
+    done = subprocess.run(
+        [sys.executable, "-c", _HEAD + program], capture_output=True, text=True, check=True
+    )
+
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line.get("request") for line in lines] == [1, 2, None]
+    assert [line["event"] for line in lines] == ["outcome unknown", "outcome unknown", "later"]
+    assert lines[0]["number"] == 7
+    assert {line["service"] for line in lines} == {"sample"}
+
+
+def test_a_recovery_is_measured_from_what_made_it_necessary(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = iter([100.0, 104.0, 200.0, 207.0, 300.0, 301.0])
+    monkeypatch.setattr(process, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+
+    def took() -> float | None:
+        return REGISTRY.get_sample_value("exchange_recovery_seconds")
+
+    health = Health()
+    health.set(True, "serving")
+    assert took() == 4
+    health.set(True, "still serving")
+    health.note_failure()
+    health.set(False, "waiting for Redis")
+    health.note_failure()
+    health.set(True, "serving")
+    assert took() == 7

@@ -116,7 +116,6 @@ async def test_a_full_journal_sheds_orders_and_goes_on_when_there_is_room(
         exchange.deposit("alice", "USDC", "1")
 
 
-@pytest.mark.timeout(300)
 def test_nothing_is_lost_while_the_journal_is_rewritten(exchange: RunningExchange) -> None:
     chaos = subprocess.Popen(
         [

@@ -20,8 +20,6 @@ from system.traders import RandomTrader
 from exchange.services.children import is_running
 from exchange.services.messages import LEAP
 
-pytestmark = pytest.mark.timeout(300)
-
 
 def exchange(*arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(

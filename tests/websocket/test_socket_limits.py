@@ -20,6 +20,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.frames import CloseCode
 
 from exchange.services.orders import Side
+from exchange.services.proxies import Proxies
 from exchange.services.settings import Address, InvalidSettings, Settings
 from exchange.websocket.limits import LIMITS, Connects, Limits
 from exchange.websocket.sockets import StreamServer
@@ -74,6 +75,19 @@ async def test_too_many_connections_from_an_address_are_refused() -> None:
 
     assert refused.value.response.status_code == 429
     assert 90 < int(refused.value.response.headers["Retry-After"]) <= 100
+
+
+async def test_connections_are_counted_for_the_client_of_a_trusted_proxy_and_of_no_other() -> None:
+    limits = Limits(connects=1, connects_s=100, close_s=0.3)
+    for trusted, last in (("127.0.0.1, ::1", "203.0.113.1"), ("10.0.0.0/8", "203.0.113.2")):
+        async with running(limits, proxies=Proxies.parse(trusted)) as exchange:
+            async with exchange.client("/ws", headers={"X-Forwarded-For": "203.0.113.1"}):
+                pass
+            with pytest.raises(InvalidStatus) as refused:
+                async with exchange.client("/ws", headers={"X-Forwarded-For": last}):
+                    pass
+
+            assert refused.value.response.status_code == 429
 
 
 async def test_requests_that_are_refused_anyway_are_no_connections() -> None:

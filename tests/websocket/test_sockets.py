@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 from made_outcomes import START, UNIT
@@ -398,5 +399,49 @@ async def test_deaf_readers_cost_little() -> None:
         shared = {id(frame) for one in exchange.server._sockets for frame in one._outbox._frames}
         longest = max(len(one._outbox) for one in exchange.server._sockets)
         assert len(shared) <= longest
+        for one in deaf:
+            one.close()
+
+
+async def test_a_tenth_that_never_reads_changes_nothing_for_the_others_and_is_closed() -> None:
+    limits = Limits(waiting_bytes=256 * 1024, close_s=0.3)
+    async with running(limits) as exchange, AsyncExitStack() as stack:
+        path = "/ws/btcusdt@trade"
+        deaf = [deaf_socket(exchange, path) for _ in range(2)]
+        others = [await stack.enter_async_context(exchange.client(path)) for _ in range(18)]
+        await until(lambda: len(exchange.server._sockets) == 20)
+        waiting_most, told = 0, 0
+        while len(exchange.server._sockets) > len(others):
+            exchange.change(trades=((UNIT, UNIT),) * 50)
+            told += 50
+            waiting = [one._outbox.waiting_bytes for one in exchange.server._sockets]
+            waiting_most = max(waiting_most, *waiting)
+            for other in others:
+                ids = [(await receive(other))["t"] for _ in range(50)]
+                assert ids == list(range(told - 49, told + 1))
+            assert told < 100_000, "never cut off"
+
+        # What waits for one is let grow by no more than one turn's messages over the limit.
+        assert waiting_most < limits.waiting_bytes + 50 * 200
+        for one in deaf:
+            data = await asyncio.get_running_loop().run_in_executor(None, drain, one)
+            assert 0 < len(texts_of(data)) < told
+
+
+async def test_what_a_stream_says_in_one_turn_is_one_piece_for_all() -> None:
+    async with running(Limits(close_s=0.3)) as exchange:
+        deaf = [deaf_socket(exchange, "/ws/btcusdt@trade/btcusdt@aggTrade") for _ in range(3)]
+        await until(lambda: len(exchange.server._sockets) == len(deaf))
+        while not all(one.is_full for one in exchange.server._sockets):
+            exchange.change(trades=((UNIT, UNIT),) * 200)
+            await asyncio.sleep(0)
+        before = {one: len(one._outbox) for one in exchange.server._sockets}
+
+        exchange.change(trades=((UNIT, UNIT), (2 * UNIT, UNIT)))
+
+        added = [one._outbox._frames[before[one] :] for one in exchange.server._sockets]
+        assert [len(pieces) for pieces in added] == [2, 2, 2]
+        assert len({id(piece) for pieces in added for piece in pieces}) == 2
+        assert [piece.count(b'"e":') for piece in added[0]] == [2, 2]
         for one in deaf:
             one.close()

@@ -11,6 +11,7 @@ from exchange.backend.formats import TimeUnit
 from exchange.backend.parameters import Sent
 from exchange.backend.request_limits import SHARED, RequestLimits
 from exchange.backend.state import Current
+from exchange.services.proxies import Proxies
 
 SECOND_US = 1_000_000
 
@@ -85,6 +86,7 @@ class Visit:
             self._limits.give_back(self._address, endpoint.weigh(call.values), self._second)
 
 
-def address_of(scope: Mapping[str, Any]) -> str:
+def address_of(scope: Mapping[str, Any], proxies: Proxies) -> str:
     """Where an ASGI connection comes from, "" if that cannot be told."""
-    return str(scope["client"][0]) if scope["client"] else SHARED
+    peer = str(scope["client"][0]) if scope["client"] else SHARED
+    return proxies.client(peer, scope["headers"])

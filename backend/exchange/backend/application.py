@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -9,10 +10,10 @@ from fastapi_swagger import patch_fastapi
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from exchange.backend import errors
+from exchange.backend import answer_schemas, errors
 from exchange.backend.browsers import Browsers
 from exchange.backend.endpoints import SECURITY_SCHEMES, Endpoint
-from exchange.backend.headers import PageHeaders
+from exchange.backend.headers import SITE_PATH, with_headers
 from exchange.backend.page import Page
 from exchange.backend.request_limits import RequestLimits
 from exchange.backend.responder import Responder
@@ -49,7 +50,6 @@ ENDPOINTS = (
     *listen_keys.ENDPOINTS,
     *surroundings.ENDPOINTS,
 )
-SITE_PATH = "/ui/"
 HOT = frozenset({("POST", "/api/v3/order"), ("DELETE", "/api/v3/order")})
 
 
@@ -62,11 +62,9 @@ class Application:
         browsers: Browsers | None = None,
         site: Callable[[RequestLimits], ASGIApp] | None = None,
         page: Page | None = None,
-        page_headers: PageHeaders | None = None,
     ) -> None:
         """`site` makes what answers below /ui, with the same count of requests; `page` are files."""
         limits = RequestLimits(current.limits)
-        self._page_headers = page_headers or PageHeaders()
         self._responder = Responder(current, limits, browsers)
         self._site = site(limits) if site is not None else None
         self._page = page
@@ -78,6 +76,10 @@ class Application:
         }
         self._rest: ASGIApp = _documented(self._responder)
 
+    def announce_shutdown(self) -> bool:
+        """Tell those who are connected that the server goes away; False where there is nobody."""
+        return self._sockets.announce_shutdown()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             endpoint = self._hot.get((scope["method"], scope["path"]))
@@ -88,8 +90,7 @@ class Application:
             await self._sockets.serve(scope, receive, send)
             return
         if scope["type"] == "http":
-            host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-            send = self._page_headers.added(scope["path"], host, send)
+            send = with_headers(scope["path"], send)
             if self._site is not None and scope["path"].startswith(SITE_PATH):
                 await self._site(scope, receive, send)
                 return
@@ -122,8 +123,18 @@ def _documented(responder: Responder) -> FastAPI:
         )
     app.add_exception_handler(HTTPException, _refusal(responder))
     patch_fastapi(app, redirect_from_root_to_docs=False)
-    app.openapi().setdefault("components", {})["securitySchemes"] = SECURITY_SCHEMES
+    _complete(app.openapi())
     return app
+
+
+def _complete(document: dict[str, Any]) -> None:
+    """What FastAPI cannot know of endpoints whose answers are not its own."""
+    found = document.setdefault("components", {})
+    found["securitySchemes"] = SECURITY_SCHEMES
+    found["schemas"] = answer_schemas.components(endpoint.answer for endpoint in ENDPOINTS)
+    for endpoint in ENDPOINTS:
+        if not endpoint.answer:
+            del document["paths"][endpoint.path][endpoint.method.lower()]["responses"]["200"]
 
 
 def _route(endpoint: Endpoint, responder: Responder) -> Callable[[Request], Awaitable[Response]]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from exchange.backend import errors
+from exchange.backend import answer_schemas, errors
+from exchange.backend.answer_schemas import Shapes
 from exchange.backend.authentication import Signed
 from exchange.backend.formats import TimeUnit
 from exchange.backend.parameters import (
@@ -70,6 +71,7 @@ class Endpoint:
         handler: Handler,
         *,
         summary: str,
+        answer: Shapes,
         socket_method: str = "",
         parameters: tuple[Parameter[Any], ...] = (),
         security: Security = Security.NONE,
@@ -78,7 +80,7 @@ class Endpoint:
         is_free: bool = False,
         places_orders: bool = False,
     ) -> None:
-        """`own_statuses` are those of its errors that no other endpoint has.
+        """`answer` is empty where none but an error is given; `own_statuses` are those of its errors that no other endpoint has.
 
         A free one costs its weight only when it fails. One that places orders tells how many of
         its account's are not filled.
@@ -89,6 +91,7 @@ class Endpoint:
         self.socket_method = socket_method
         self.handler = handler
         self.summary = summary
+        self.answer = answer
         self.table = Table(parameters)
         self.security = security
         self._weight = weight
@@ -128,7 +131,7 @@ class Endpoint:
             statuses += [401]
         if self.method != "GET":
             statuses += [408, 413, 504]
-        found: dict[int | str, dict[str, Any]] = {200: self._success()}
+        found: dict[int | str, dict[str, Any]] = {200: self._success()} if self.answer else {}
         for status in sorted(statuses):
             headers = {**_WEIGHT_HEADER, **(_WAIT_HEADER if status in _WAITED_FOR else {})}
             found[status] = {
@@ -138,7 +141,8 @@ class Endpoint:
 
     def _success(self) -> dict[str, Any]:
         headers = {**_WEIGHT_HEADER, **(_ORDER_HEADERS if self.places_orders else {})}
-        return {"description": self.summary + ".", "headers": headers}
+        content = {"application/json": {"schema": answer_schemas.schema(self.answer)}}
+        return {"description": self.summary + ".", "headers": headers, "content": content}
 
     def _description(self) -> str:
         text = f"Access: {self.security.value}."
@@ -175,7 +179,12 @@ _ERROR_CONTENT = {
         "schema": {
             "type": "object",
             "required": ["code", "msg"],
-            "properties": {"code": {"type": "integer"}, "msg": {"type": "string"}},
+            "properties": {
+                "code": {"type": "integer"},
+                "msg": {"type": "string"},
+                "data": {"type": "object", "description": "Of a cancel-replace: both halves."},
+            },
+            "additionalProperties": False,
             "example": {"code": errors.SYMBOL.code, "msg": errors.SYMBOL.message},
         }
     }

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import prometheus_client
+import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -47,6 +48,8 @@ ORDER_SECONDS = prometheus_client.Histogram(
 UNKNOWN = prometheus_client.Counter(
     "exchange_gateway_unknown_total", "Commands whose fate could not be told in time."
 )
+
+log = structlog.get_logger()
 
 
 class NotExecuted(Exception):
@@ -107,7 +110,13 @@ class Gateway:
         if not self._waiting and len(self._appends) < APPENDS_MAX:
             self._loop.call_soon(self._send)
         self._waiting.append(request)
-        return await request.future
+        try:
+            return await request.future
+        except OutcomeUnknown:
+            # With these it is found in the journal, if it is there.
+            kind = type(command).__name__
+            log.warning("outcome unknown", command=kind, uid=command.uid, number=request.number)
+            raise
 
     async def find(self, number: int) -> Outcome | None:
         """The outcome of an earlier command, as long as the stream still has it."""

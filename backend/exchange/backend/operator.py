@@ -1,10 +1,10 @@
 """What operators can do: every wish becomes a command in the journal, or an error in a sentence."""
 
-import asyncio
 import copy
 import secrets
 import string
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -66,6 +66,8 @@ from exchange.services.orders import OrderStatus
 from exchange.services.process import WorldFailed
 
 KEY_LENGTH = 64
+CHANGES_TRIED = 20
+"""How often a change of rules is asked for while others change the same ones."""
 ALPHANUMERICS = string.ascii_letters + string.digits
 
 log = structlog.get_logger()
@@ -98,13 +100,16 @@ class MadeKey(msgspec.Struct, frozen=True):
     secret: str | None
 
 
+class ChangedMeanwhile(AdminError):
+    """Somebody else has changed the same rules since they were read."""
+
+
 class Operator:
     """Uses the state of the moment; raises AdminError, BadRule, or ApiError while there is none."""
 
     def __init__(self, current: Current, vault: Vault) -> None:
         self._current = current
         self._vault = vault
-        self._changing_rules = asyncio.Lock()
         self._author: Author | None = None
 
     def acting(self, author: Author) -> "Operator":
@@ -317,21 +322,21 @@ class Operator:
 
     async def change_market(self, symbol: str, wish: MarketChange) -> dict[str, Any]:
         """Replace some fees and rules of a market, all of them or none."""
-        # The command carries all rules: two changes at once would undo each other.
-        async with self._changing_rules:
-            state = await self.state()
+
+        def command(state: State) -> ChangeMarket:
             market = self._market(state, symbol)
             assets = state.directory.assets
             rules = Rulebook(assets, assets[market.base]).changed(market.rules, wish.rules)
             maker, taker = market.maker_rate, market.taker_rate
-            await self.submit(
-                ChangeMarket(
-                    symbol=symbol,
-                    maker_rate=maker if wish.maker is None else read_rate("maker", wish.maker),
-                    taker_rate=taker if wish.taker is None else read_rate("taker", wish.taker),
-                    rules=msgspec.structs.replace(rules, tiers=_tiers(market, wish)),
-                )
+            return ChangeMarket(
+                symbol=symbol,
+                maker_rate=maker if wish.maker is None else read_rate("maker", wish.maker),
+                taker_rate=taker if wish.taker is None else read_rate("taker", wish.taker),
+                rules=msgspec.structs.replace(rules, tiers=_tiers(market, wish)),
+                replaces=market,
             )
+
+        await self._change(command)
         return await self.market_rules(symbol)
 
     async def exchange_rules(self) -> dict[str, Any]:
@@ -340,11 +345,28 @@ class Operator:
 
     async def change_exchange(self, wish: ExchangeChange) -> dict[str, Any]:
         """Replace some rules of the exchange, all of them or none."""
-        async with self._changing_rules:
-            directory = (await self.state()).directory
-            rules = Rulebook(directory.assets).changed(directory.exchange_rules, wish.rules)
-            await self.submit(ChangeExchange(rules=rules))
+
+        def command(state: State) -> ChangeExchange:
+            before = state.directory.exchange_rules
+            rules = Rulebook(state.directory.assets).changed(before, wish.rules)
+            return ChangeExchange(rules=rules, replaces=before)
+
+        await self._change(command)
         return await self.exchange_rules()
+
+    async def _change(self, command: Callable[[State], ChangeMarket | ChangeExchange]) -> None:
+        """Have rules replaced, which are one whole for the engine, so that no change undoes another.
+
+        Whoever changes them at the same moment, here or by another backend, is waited for by
+        asking for the same change of what he has left.
+        """
+        for _ in range(CHANGES_TRIED - 1):
+            try:
+                await self.submit(command(await self.state()))
+            except ChangedMeanwhile:
+                continue
+            return
+        await self.submit(command(await self.state()))
 
     async def state(self) -> State:
         """The state, with everything in it that anybody was told before."""
@@ -443,6 +465,8 @@ def _tiers(market: Market, wish: MarketChange) -> tuple[Tier, ...]:
 
 
 def _refusal(result: Rejected, conflict: str) -> AdminError:
+    if result.reason is Reason.CHANGED_MEANWHILE:
+        return ChangedMeanwhile(409, "Others are changing the same rules: try again.")
     status, sentence = _REFUSALS.get(result.reason, (400, f"Refused: {result.reason.value}."))
     if result.reason is Reason.ALREADY_EXISTS and conflict:
         sentence = conflict

@@ -1,5 +1,6 @@
 """From an HTTP request to its answer, for every endpoint alike: plain ASGI, one pass."""
 
+import random
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cache
@@ -7,6 +8,7 @@ from typing import Any
 
 import msgspec
 import prometheus_client
+from structlog.contextvars import bind_contextvars
 
 from exchange.backend import errors
 from exchange.backend.admission import Visit, address_of
@@ -46,6 +48,8 @@ _TIME_UNITS = {
     b"millisecond": TimeUnit.MILLISECOND,
 }
 _BODY_HEADERS = (b"content-length", b"transfer-encoding")
+# Names a request in its answer and in the logs; it protects nothing.
+_random = random.Random().getrandbits  # noqa: S311
 _encode = msgspec.json.Encoder().encode
 
 
@@ -68,7 +72,9 @@ class Responder:
         """Answer one request. A fault of ours is answered with 500 and raised all the same."""
         began = time.perf_counter()
         visit = self._visit(scope)
-        headers = [_JSON]
+        request_id = f"{_random(64):016x}"
+        bind_contextvars(request=request_id)
+        headers = [_JSON, (b"x-request-id", request_id.encode())]
         if endpoint.security is Security.NONE and endpoint.method == "GET":
             headers.append(ANY_ORIGIN)
         status, body = 200, b""
@@ -120,7 +126,8 @@ class Responder:
         return visit.admit(endpoint, sent, api_key, unit, browser=browser)
 
     def _visit(self, scope: Scope) -> Visit:
-        return Visit(self._current, self._limits, address_of(scope), time.time_ns() // 1_000)
+        address = address_of(scope, self._current.proxies)
+        return Visit(self._current, self._limits, address, time.time_ns() // 1_000)
 
 
 def _order_headers(endpoint: Endpoint, call: Call) -> Headers:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from exchange.backend.admin import AdminApplication
+from exchange.backend.application import Application
 from exchange.backend.barrier import Barrier
 from exchange.backend.directory import Directory
 from exchange.backend.errors import ApiError
 from exchange.backend.gateway import Gateway, NotExecuted, OutcomeUnknown
 from exchange.backend.listeners import Listeners
+from exchange.backend.measurements import measure
 from exchange.backend.members import Members
 from exchange.backend.operator import Operator
 from exchange.backend.order_limits import OrderLimits
@@ -34,6 +36,7 @@ from exchange.services.markets import default_markets
 from exchange.services.messages import Outcome, Reason, Rejected
 from exchange.services.order_counts import OrderCounts
 from exchange.services.process import Health, until_stopped
+from exchange.services.proxies import Proxies
 from exchange.services.rate_limits import API_LIMITS, LONG, SHORT, ApiLimits
 from exchange.services.settings import Settings
 from exchange.services.user_streams import UserStreams
@@ -41,6 +44,8 @@ from exchange.services.user_streams import UserStreams
 NAME = "backend"
 POOL_SIZE_MAX = 10
 DEFAULTS_PAUSE_S = 0.5
+SHUTDOWN_S = 1.0
+"""Between the news that the server will stop and its stop."""
 
 log = structlog.get_logger()
 
@@ -52,6 +57,7 @@ class Backend:
         self._current = Current()
         self._listeners = Listeners()
         self._vault: Vault | None = None
+        self._application: Application | None = None
 
     async def run(self, settings: Settings, health: Health, stop: asyncio.Event) -> None:
         """One life of the state, from the load to whatever breaks; listeners open with the first."""
@@ -59,24 +65,25 @@ class Backend:
         try:
             # It ends when the listeners have finished after `stop`, not before.
             await until_stopped(
-                asyncio.Event(), self._live(settings, health, vault), self._finish(stop)
+                asyncio.Event(), self._live(settings, health, vault), self._finish(stop, health)
             )
         finally:
             self._current.set(None)
 
     async def _listen(self, settings: Settings, health: Health) -> Vault:
         if self._vault is None:
-            self._current = Current(API_LIMITS[settings.rate_limits])
+            self._current = Current(
+                API_LIMITS[settings.rate_limits], Proxies.parse(settings.trusted_proxies)
+            )
             self._vault = Vault.open(settings.master_key_file)
             operator = Operator(self._current, self._vault)
             members = Members(
                 self._current, self._vault, operator, Passwords(settings.password_memory_kib)
             )
-            await self._listeners.open(
-                "SERVER_ADDR",
-                settings.server_addr,
-                public_application(settings, self._current, members, operator, health),
+            self._application = public_application(
+                settings, self._current, members, operator, health
             )
+            await self._listeners.open("SERVER_ADDR", settings.server_addr, self._application)
             if settings.admin_token:
                 admin = AdminApplication(settings, self._current, operator, health, members)
                 await self._listeners.open("ADMIN_ADDR", settings.admin_addr, admin)
@@ -84,9 +91,15 @@ class Backend:
                 log.info("the admin API is off: ADMIN_TOKEN is empty")
         return self._vault
 
-    async def _finish(self, stop: asyncio.Event) -> None:
-        """Once told to stop, answer what is under way while there still is a state."""
+    async def _finish(self, stop: asyncio.Event, health: Health) -> None:
+        """Once told to stop, answer what is under way while there still is a state.
+
+        Those who are connected are told, and go on for a moment in which they can go elsewhere.
+        """
         await stop.wait()
+        health.set(False, "shutting down")
+        if self._application is not None and self._application.announce_shutdown():
+            await asyncio.sleep(SHUTDOWN_S)
         await self._listeners.close()
 
     async def _live(self, settings: Settings, health: Health, vault: Vault) -> None:
@@ -137,6 +150,7 @@ class Backend:
             state.barrier.listen(),
             state.barrier.poll(),
             state.barrier.watch(),
+            measure(state),
         ]
         if settings.create_default_markets:
             work.append(_create_default_markets(state))

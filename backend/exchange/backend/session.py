@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from exchange.backend import errors
+from exchange.backend import answers, errors
 from exchange.backend.directory import KnownKey
 from exchange.backend.endpoints import Call, Endpoint, Security
 from exchange.backend.formats import Json, TimeUnit
@@ -138,6 +138,11 @@ class Session:
     def remove(self, subscription: "Subscription") -> None:
         self._subscriptions.pop(subscription.id, None)
 
+    def announce_shutdown(self) -> None:
+        """The server goes away: time to connect elsewhere."""
+        event = {"e": "serverShutdown", "E": self.unit.of(_now())}
+        self.write(msgspec.json.encode({"event": event}))
+
     def close(self) -> None:
         """The connection is gone."""
         for subscription in list(self._subscriptions.values()):
@@ -148,13 +153,17 @@ class Session:
     def endpoints(self) -> Iterator[Endpoint]:
         """The methods that are about the connection itself."""
         signed = Security.USER_DATA
-        yield _method(LOGON, self.logon, security=signed)
-        yield _method("session.status", self.status)
-        yield _method("session.logout", self.logout)
-        yield _method("session.subscriptions", self.subscriptions)
-        yield _method("userDataStream.subscribe", self.subscribe)
-        yield _method(SUBSCRIBE_SIGNED, self.subscribe_signed, security=signed)
-        yield _method("userDataStream.unsubscribe", self.unsubscribe, SUBSCRIPTION_ID)
+        yield _method(LOGON, self.logon, answers.Session, security=signed)
+        yield _method("session.status", self.status, answers.Session)
+        yield _method("session.logout", self.logout, answers.Session)
+        yield _method("session.subscriptions", self.subscriptions, [answers.Subscription])
+        yield _method("userDataStream.subscribe", self.subscribe, answers.Subscription)
+        yield _method(
+            SUBSCRIBE_SIGNED, self.subscribe_signed, answers.Subscription, security=signed
+        )
+        yield _method(
+            "userDataStream.unsubscribe", self.unsubscribe, answers.Nothing, SUBSCRIPTION_ID
+        )
 
 
 class Subscription:
@@ -194,13 +203,14 @@ class Subscription:
 
 
 def _method(
-    name: str, handler: Any, *parameters: Any, security: Security = Security.NONE
+    name: str, handler: Any, shape: Any, *parameters: Any, security: Security = Security.NONE
 ) -> Endpoint:
     return Endpoint(
         "WS",
         name,
         handler,
         summary=handler.__doc__,
+        answer=(shape,),
         socket_method=name,
         parameters=parameters,
         security=security,

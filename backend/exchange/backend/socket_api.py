@@ -53,12 +53,19 @@ class SocketApi:
         self._current = current
         self._limits = limits
         self._methods = {one.socket_method: one for one in endpoints if one.socket_method}
+        self._sessions: set[Session] = set()
+
+    def announce_shutdown(self) -> bool:
+        """Tell every connection that it will end soon; False where there is none."""
+        for session in self._sessions:
+            session.announce_shutdown()
+        return bool(self._sessions)
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection, from its handshake to its end. A fault of ours ends it, and is raised."""
         opened = await receive()
         assert opened["type"] == "websocket.connect", opened
-        address = address_of(scope)
+        address = address_of(scope, self._current.proxies)
         try:
             Visit(self._current, self._limits, address, _now()).enter()
             if scope["path"] not in PATHS:
@@ -78,11 +85,13 @@ class SocketApi:
         )
         own = {one.socket_method: one for one in session.endpoints()}
         methods = {**self._methods, **own}
+        self._sessions.add(session)
         try:
             await connection.run(
                 _Dialogue(self._current, self._limits, address, methods, session).answer
             )
         finally:
+            self._sessions.discard(session)
             session.close()
 
 

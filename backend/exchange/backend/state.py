@@ -11,6 +11,7 @@ from exchange.backend.order_limits import OrderLimits
 from exchange.redis.listen_keys import ListenKeys
 from exchange.redis.outcomes import Outcomes
 from exchange.services.market_view import MarketViews
+from exchange.services.proxies import Proxies
 from exchange.services.rate_limits import API_LIMITS, ApiLimits
 from exchange.services.user_streams import UserStreams
 
@@ -32,8 +33,11 @@ class State(msgspec.Struct, frozen=True):
 class Current:
     """The state of the moment; the listeners outlive it and answer 503 while there is none."""
 
-    def __init__(self, limits: ApiLimits = API_LIMITS["relaxed"]) -> None:
+    def __init__(
+        self, limits: ApiLimits = API_LIMITS["relaxed"], proxies: Proxies | None = None
+    ) -> None:
         self.limits = limits
+        self.proxies = proxies or Proxies()
         self._state: State | None = None
 
     def set(self, state: State | None) -> None:

@@ -314,6 +314,10 @@ class MatchingEngine:
         book = self.books.get(command.symbol)
         if book is None:
             return Rejected(reason=Reason.UNKNOWN_SYMBOL)
+        read = command.replaces
+        # Its mode is nobody's rule: halting a market must not stand in the way of one.
+        if read is not None and replace(read, mode=book.market.mode) != book.market:
+            return Rejected(reason=Reason.CHANGED_MEANWHILE)
         market = replace(
             book.market,
             maker_rate=command.maker_rate,

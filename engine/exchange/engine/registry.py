@@ -110,9 +110,14 @@ class Registry:
         )
 
     def changed_exchange(self, command: ChangeExchange) -> ExchangeRules | Rejected:
+        if command.replaces is not None and command.replaces != self.exchange_rules:
+            return Rejected(reason=Reason.CHANGED_MEANWHILE)
         # Whoever sends all rules may not know yet that withdrawals were frozen.
         is_frozen = self.exchange_rules.withdrawals_frozen
-        rules = replace(command.rules, withdrawals_frozen=is_frozen)
+        limits_of_withdrawals = {
+            name: _ordered(getattr(command.rules, name)) for name in _WITHDRAWAL_RULES
+        }
+        rules = replace(command.rules, withdrawals_frozen=is_frozen, **limits_of_withdrawals)
         limits = (
             rules.orders_max,
             rules.algo_orders_max,
@@ -244,6 +249,14 @@ class Registry:
         return key.can_withdraw if isinstance(command, RequestWithdrawal) else key.can_trade
 
 
+def _ordered(amounts: dict[str, int]) -> dict[str, int]:
+    """In the one order in which a database hands them out: the state hash is over it, too."""
+    return dict(sorted(amounts.items(), key=lambda item: (len(item[0]), item[0])))
+
+
+_WITHDRAWAL_RULES = (
+    "withdrawal_max", "withdrawal_day_max", "withdrawal_free_max", "withdrawal_single_max",
+)  # fmt: skip
 _TRANSFER_KINDS = {
     Deposit: TransferKind.DEPOSIT,
     Withdraw: TransferKind.WITHDRAWAL,

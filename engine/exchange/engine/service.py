@@ -11,9 +11,9 @@ from collections import deque
 from contextlib import aclosing
 from typing import NamedTuple
 
-import prometheus_client
 import structlog
 
+from exchange.engine import metrics
 from exchange.engine.caution import Caution
 from exchange.engine.replica import Replica, check_claim, load
 from exchange.postgres_db import epochs
@@ -26,15 +26,6 @@ from exchange.services.process import Health, WorldFailed, until_stopped
 from exchange.services.settings import Settings
 
 CLEAN_STOP_S_MAX = 3.0
-
-COMMANDS = prometheus_client.Counter("exchange_engine_commands_total", "Commands executed.")
-POSITION = prometheus_client.Gauge("exchange_engine_position", "Number of the last outcome.")
-LEADS = prometheus_client.Gauge("exchange_engine_leads", "1 while this engine leads.")
-FRAME_SECONDS = prometheus_client.Histogram(
-    "exchange_engine_frame_seconds",
-    "From taking commands to their outcomes being durable.",
-    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0),
-)
 
 log = structlog.get_logger()
 
@@ -58,7 +49,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         try:
             await _claim_and_lead(settings, outcomes, replica, leadership, health, stop)
         finally:
-            LEADS.set(0)
+            metrics.LEADS.set(0)
             leadership.close()
 
 
@@ -76,7 +67,7 @@ async def _stand_by(
         try:
             async for frames in outcomes.follow(replica.position):
                 replica.follow(frames)
-                POSITION.set(replica.position)
+                metrics.POSITION.set(replica.position)
                 if not frames and not health.ready:
                     health.set(True, "standing by")
         except ChainBroken as fault:
@@ -145,7 +136,7 @@ async def _lead(lead: _Lead, claim: Claim, health: Health, stop: asyncio.Event) 
     if not claim.gate_open:
         await _open_gate(lead, claim)
     health.set(True, "leading")
-    LEADS.set(1)
+    metrics.LEADS.set(1)
     log.info("leading", epoch=claim.epoch, position=lead.replica.position)
     async with aclosing(lead.journal.follow(lead.replica.position)) as feed:
         async for frames in feed:
@@ -205,15 +196,15 @@ async def _execute(frames: list[CommandFrame], lead: _Lead) -> None:
     replica, leadership, caution = lead.replica, lead.leadership, lead.caution
     commands = deque(command for frame in frames for command in frame.commands)
     while commands:
-        began = time.perf_counter()
-        if caution.is_due(replica):
-            frame = await caution.execute(commands.popleft(), replica, leadership, now_us())
-        else:
-            frame = replica.execute(commands, now_us())
-            await leadership.append(frame)
-        FRAME_SECONDS.observe(time.perf_counter() - began)
-        COMMANDS.inc(len(frame.outcomes))
-        POSITION.set(frame.last)
+        waiting = tuple(commands)
+        with metrics.FRAME_SECONDS.time():
+            if caution.is_due(replica):
+                frame = await caution.execute(commands.popleft(), replica, leadership, now_us())
+            else:
+                with metrics.EXECUTE_SECONDS.time():
+                    frame = replica.execute(commands, now_us())
+                await leadership.append(frame)
+        metrics.count(waiting, frame)
 
 
 async def _stop_cleanly(lead: _Lead) -> None:

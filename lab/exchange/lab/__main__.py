@@ -12,11 +12,15 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from exchange.lab import order_bench
+from exchange.lab import fanout_bench, order_bench
 from exchange.lab.chaos import report as chaos_report
 from exchange.lab.chaos import run as chaos_run
 from exchange.lab.chaos import subject as chaos_subject
+from exchange.lab.market import simulation
 from exchange.lab.order_bench import BenchFault, Report
+from exchange.lab.stream_crowd import CrowdFault
+from exchange.services.admin import AdminFault
+from exchange.services.run_file import default_folder
 
 app = typer.Typer(name="exchange", no_args_is_help=True, pretty_exceptions_enable=False)
 bench = typer.Typer(
@@ -57,6 +61,41 @@ def orders(
         _print(report)
 
 
+@bench.command()
+def fanout(
+    sockets: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1, max=20_000, help="Listeners; may be repeated.  [default: 100, 1000, 5000]"
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.2, max=30, help="Length of a turn.")] = 3.0,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="Turns of each contender.")] = 3,
+    updates: Annotated[int, typer.Option(min=1, max=10, help="Messages in a tick.")] = 8,
+    deaf: Annotated[
+        int, typer.Option(min=0, max=50, help="Another contender: so many percent never read.")
+    ] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+) -> None:
+    """Trades to many sockets, beside a server that hands each message to `websockets.broadcast`.
+
+    Both get the next tick when all have heard the one before the last: the numbers are those of a
+    server that always has something to do. An age is the time from a message to its arrival.
+
+    Example: exchange bench fanout --sockets 1000 --seconds 10 --deaf 10
+    """
+    options = fanout_bench.Options(sockets or [100, 1_000, 5_000], seconds, rounds, updates, deaf)
+    with Progress(console=Console(stderr=True), disable=json) as progress:
+        try:
+            report = fanout_bench.run(options, progress)
+        except (CrowdFault, TimeoutError) as fault:
+            sys.exit(str(fault))
+    if json:
+        print(msgspec.json.encode(report).decode())
+    else:
+        _print_fanout(report)
+
+
 @app.command()
 def chaos(
     kills: Annotated[
@@ -91,17 +130,47 @@ def chaos(
     sys.exit(1 if report.violations else 0)
 
 
-def _chaos(options: chaos_run.Options) -> chaos_report.Report:
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+@app.command()
+def simulate(
+    symbols: Annotated[
+        list[str] | None, typer.Argument(help="The markets. Default: all that trade.")
+    ] = None,
+    intensity: Annotated[
+        float, typer.Option(min=0.01, max=10, help="1: as busy as the real market it is like.")
+    ] = 1.0,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Stop after this long. Default: at Ctrl-C.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the wishes; not of how they meet.")] = 1,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The folder of the `exchange up` to trade on."),
+    ] = None,
+) -> None:
+    """Let a market live: makers and takers trade over the public API, as in a real one.
 
+    Example: exchange simulate BTCUSDT --intensity 0.5
+    """
+    options = simulation.Options(tuple(symbols or ()), intensity, seed, minutes)
+    try:
+        with chaos_subject.exchange(data or default_folder()) as subject:
+            uvloop.run(simulation.Simulation(subject.run, options, _say).run())
+    except (chaos_subject.SubjectFault, simulation.SimulationFault, AdminFault) as fault:
+        sys.exit(str(fault))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _chaos(options: chaos_run.Options) -> chaos_report.Report:
     # Before and after the run, too.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
-        say("starting an exchange …" if options.data is None else "joining the exchange …")
+        _say("starting an exchange …" if options.data is None else "joining the exchange …")
         with chaos_subject.exchange(options.data) as subject:
-            return uvloop.run(chaos_run.Chaos(options, subject, say).run())
+            return uvloop.run(chaos_run.Chaos(options, subject, _say).run())
     except KeyboardInterrupt:
         sys.exit(130)
     except chaos_subject.SubjectFault as fault:
@@ -118,6 +187,28 @@ def _print(report: Report) -> None:
             f"{row.p50_ms:.2f}",
             f"{row.p99_ms:.2f}",
             f"{row.p99_9_ms:.2f}",
+        )
+    console = Console()
+    console.print(table)
+    for name, ratio in report.ratios.items():
+        console.print(f"{name}: {ratio:.2f}")
+
+
+def _print_fanout(report: fanout_bench.Report) -> None:
+    table = Table(
+        "sockets", "", "per second", "min – max", "p50 ms", "p99 ms", "µs", "closed", "MB"
+    )
+    for row in report.rows:
+        table.add_row(
+            f"{row.sockets:,}",
+            row.name,
+            f"{row.per_s:,.0f}",
+            f"{row.per_s_min:,.0f} – {row.per_s_max:,.0f}",
+            f"{row.age_p50_ms:.2f}",
+            f"{row.age_p99_ms:.2f}",
+            f"{row.cpu_us:.2f}",
+            f"{row.deaf_closed} of {row.deaf}" if row.deaf else "",
+            f"{row.memory_mb:.0f}" if row.memory_mb else "",
         )
     console = Console()
     console.print(table)

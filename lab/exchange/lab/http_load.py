@@ -45,9 +45,9 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        head, separator, body = self._received.partition(b"\r\n\r\n")
-        if not separator or len(body) < _content_length(head):
+        if not is_whole(self._received):
             return
+        head, _, body = self._received.partition(b"\r\n\r\n")
         self._received = b""
         now = time.perf_counter()
         self.latencies.append(now - self._sent)
@@ -88,6 +88,12 @@ async def load(
         [latency for connection in opened for latency in connection.latencies],
         [failure for connection in opened for failure in connection.failures],
     )
+
+
+def is_whole(answer: bytes) -> bool:
+    """Whether all of an answer that has a Content-Length is there."""
+    head, separator, body = answer.partition(b"\r\n\r\n")
+    return bool(separator) and len(body) >= _content_length(head)
 
 
 def _content_length(head: bytes) -> int:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -42,6 +43,24 @@ def baseline() -> Iterator[int]:
     with _process(command):
         _wait_for_answer(f"http://127.0.0.1:{port}/docs")
         yield int(port)
+
+
+@contextlib.contextmanager
+def plain_broadcast(updates: int) -> Iterator[tuple[int, int]]:
+    """The plain loop, as one process; gives its port and its pid."""
+    port = _port()
+    command = [sys.executable, "-m", "exchange.lab.plain_broadcast", port, str(updates)]
+    with _process(command) as process:
+        _wait_for_port(int(port))
+        yield int(port), process.pid
+
+
+def allow_files(count: int) -> None:
+    """Let this process, and those that it starts, have so many files open, or as many as may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count:
+        limit = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def funded_account(admin: Admin, name: str) -> tuple[str, str]:
@@ -87,6 +106,15 @@ def _wait_for_answer(url: str) -> None:
             return
         time.sleep(0.1)
     raise TimeoutError(f"{url} did not answer within {START_S_MAX:.0f} s")
+
+
+def _wait_for_port(port: int) -> None:
+    end = time.monotonic() + START_S_MAX
+    while time.monotonic() < end:
+        with contextlib.suppress(ConnectionError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"nobody listens on port {port}")
 
 
 def _port() -> str:

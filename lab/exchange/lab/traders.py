@@ -18,32 +18,41 @@ class Trader(Struct, frozen=True):
     secret: str
 
 
-def order_requests(traders: list[Trader], seed: int) -> Callable[[], bytes]:
-    """Signed limit orders around one price, about half of which trade when they arrive."""
-    chance = random.Random(seed)
-    numbers = itertools.count(1)
-    # A keyed hash is copied for each request: preparing the key costs more than signing.
-    prepared = [
-        (trader.api_key.encode(), hmac.new(trader.secret.encode(), digestmod="sha256"))
-        for trader in traders
-    ]
+class Signer:
+    """Makes an account's requests; each needs a client order id, or it would be a repetition."""
 
-    def next_request() -> bytes:
-        api_key, keyed = chance.choice(prepared)
-        side = "BUY" if chance.random() < 0.5 else "SELL"
-        price = 10_000 + chance.randrange(-20, 21)
-        body = (
-            f"symbol={SYMBOL}&side={side}&type=LIMIT&timeInForce=GTC&quantity=0.1"
-            f"&price={price // 100}.{price % 100:02}&newClientOrderId=b{seed}-{next(numbers)}"
-            f"&recvWindow=60000&timestamp={time.time_ns() // 1_000_000}"
-        ).encode()
-        signer = keyed.copy()
+    def __init__(self, trader: Trader) -> None:
+        self._api_key = trader.api_key.encode()
+        # A keyed hash is copied for each request: preparing the key costs more than signing.
+        self._keyed = hmac.new(trader.secret.encode(), digestmod="sha256")
+
+    def order(self, terms: str) -> bytes:
+        """The whole request for an order with these parameters."""
+        timestamp = time.time_ns() // 1_000_000
+        body = f"symbol={SYMBOL}&{terms}&recvWindow=60000&timestamp={timestamp}".encode()
+        signer = self._keyed.copy()
         signer.update(body)
         body += b"&signature=" + signer.hexdigest().encode()
         return (
             b"POST /api/v3/order HTTP/1.1\r\nHost: exchange\r\n"
             b"Content-Type: application/x-www-form-urlencoded\r\nX-MBX-APIKEY: %b\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (api_key, len(body), body)
+            b"Content-Length: %d\r\n\r\n%b" % (self._api_key, len(body), body)
+        )
+
+
+def order_requests(traders: list[Trader], seed: int) -> Callable[[], bytes]:
+    """Signed limit orders around one price, about half of which trade when they arrive."""
+    chance = random.Random(seed)
+    numbers = itertools.count(1)
+    signers = [Signer(trader) for trader in traders]
+
+    def next_request() -> bytes:
+        signer = chance.choice(signers)
+        side = "BUY" if chance.random() < 0.5 else "SELL"
+        price = 10_000 + chance.randrange(-20, 21)
+        return signer.order(
+            f"side={side}&type=LIMIT&timeInForce=GTC&quantity=0.1"
+            f"&price={price // 100}.{price % 100:02}&newClientOrderId=b{seed}-{next(numbers)}"
         )
 
     return next_request

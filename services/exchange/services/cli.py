@@ -16,6 +16,7 @@ from exchange.services.account_commands import account_app
 from exchange.services.admin import REASON_VARIABLE, Admin, AdminFault
 from exchange.services.admin_commands import admin_app
 from exchange.services.client_configs import client_config
+from exchange.services.deployment_secrets import secrets_app
 from exchange.services.market_commands import market_app, rules
 from exchange.services.options import (
     AccountName,
@@ -47,6 +48,7 @@ app.add_typer(market_app, name="market")
 app.add_typer(asset_app, name="asset")
 app.add_typer(db_app, name="db")
 app.add_typer(alarm_app, name="alarm")
+app.add_typer(secrets_app, name="secrets")
 app.command("rules")(rules)
 app.command("client-config")(client_config)
 
@@ -113,12 +115,18 @@ def up(
     ] = None,
     api_port: Annotated[int, typer.Option(min=1, max=65535, help="Of the API.")] = 8080,
     ws_port: Annotated[int, typer.Option(min=1, max=65535, help="Of the streams.")] = 4000,
+    host: Annotated[
+        str, typer.Option(help="Where both listen: 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1",
     redis: Annotated[
         str | None, typer.Option(metavar="URL", help="Use this Redis; it must be for us alone.")
     ] = None,
     postgres: Annotated[
         str | None, typer.Option(metavar="URL", help="Use this Postgres database.")
     ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Let simulated makers and takers trade on it.")
+    ] = False,
 ) -> None:
     """Run a whole exchange on this machine until Ctrl-C; start it again and nothing is gone.
 
@@ -131,8 +139,10 @@ def up(
         data=(data or default_folder()).expanduser().absolute(),
         api_port=api_port,
         ws_port=ws_port,
+        host=host,
         redis_url=redis,
         postgres_url=postgres,
+        demo=demo,
     )
     try:
         launcher.up(options)
@@ -288,7 +298,7 @@ def bench(
         list[str], typer.Argument(metavar="NAME [OPTIONS]", help="Which one, and its own options.")
     ],
 ) -> None:
-    """Measure: `orders` through a whole exchange, or the `engine` alone; all needed is started.
+    """Measure: `orders` through a whole exchange, `fanout` of streams, or the `engine` alone.
 
     Example: exchange bench engine --size 1000 --size 100000
     """
@@ -336,6 +346,24 @@ def chaos(
     Example: exchange chaos --kills 100 --minutes 10
     """
     become("exchange.lab", "chaos", *(arguments or []))
+
+
+@app.command(
+    context_settings={
+        "ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": [],
+    }
+)  # fmt: skip
+def simulate(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SYMBOL…] [--intensity X] [--minutes M]", help="Its own options."),
+    ] = None,
+) -> None:
+    """Let a market live: makers and takers trade over the public API, as in a real one.
+
+    Example: exchange simulate BTCUSDT --intensity 0.5
+    """
+    become("exchange.lab", "simulate", *(arguments or []))
 
 
 def _transfer(

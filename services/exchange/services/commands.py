@@ -241,17 +241,25 @@ class SetMode(Command, frozen=True, kw_only=True):
 
 
 class ChangeMarket(Command, frozen=True, kw_only=True):
-    """New fees and rules for a market; its grid stays."""
+    """New fees and rules for a market; its grid stays.
+
+    `replaces` is the market that its sender has read, None where that does not matter: if others
+    have changed its fees or rules since, the command is refused, and undoes nothing of theirs.
+    """
 
     symbol: str
     maker_rate: int
     taker_rate: int
     rules: Rules
+    replaces: Market | None = None
     author: Author | None = None
 
 
 class ChangeExchange(Command, frozen=True, kw_only=True):
+    """`replaces` as with a market."""
+
     rules: ExchangeRules
+    replaces: ExchangeRules | None = None
     author: Author | None = None
 
 

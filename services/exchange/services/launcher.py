@@ -29,7 +29,9 @@ from exchange.services.run_file import Run, default_folder, run_path, write_priv
 from exchange.services.settings import Settings
 
 SERVICES = ("engine", "db-processor", "backend", "websocket")
+DEMO = "demo"
 STOP_STAGES = (
+    ((DEMO,), 1.5),
     (("backend", "websocket"), 3.0),
     (("engine",), 4.5),
     (("db-processor",), 6.5),
@@ -66,8 +68,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     data: Path
     api_port: int = 8080
     ws_port: int = 4000
+    host: str = "127.0.0.1"
     redis_url: str | None = None
     postgres_url: str | None = None
+    demo: bool = False
+    """Let simulated traders trade on it."""
 
 
 def up(options: Options) -> None:
@@ -133,6 +138,8 @@ class Launcher:
         self._await_trading()
         self._make_login()
         self._write_run()
+        if self._options.demo:
+            self._start_demo()
         self._announce()
 
     def supervise(self) -> None:
@@ -246,11 +253,18 @@ class Launcher:
             raise LauncherFault(f"The database cannot be prepared:\n{children.log_tail(log)}")
 
     def _start_service(self, name: str) -> None:
+        self._start_module(name, f"exchange.{name.replace('-', '_')}")
+
+    def _start_demo(self) -> None:
+        # An ordinary client of what runs already: nothing waits for it.
+        self._start_module(DEMO, "exchange.lab", "simulate", "--data", str(self._folder))
+
+    def _start_module(self, name: str, module: str, *arguments: str) -> None:
         log, environment = self._log(name), self._environment(name)
-        module = f"exchange.{name.replace('-', '_')}"
+        command = [sys.executable, "-m", module, *arguments]
 
         def start() -> subprocess.Popen[bytes]:
-            return children.spawn([sys.executable, "-m", module], log=log, environment=environment)
+            return children.spawn(command, log=log, environment=environment)
 
         child = children.Child(name, start, log=log)
         self._children[name] = child
@@ -356,12 +370,12 @@ Ctrl-C stops it; what it holds stays.
         if name in SERVICES:
             environment["METRICS_ADDR"] = f"127.0.0.1:{self._ports[name]}"
         if name == "backend":
-            environment["SERVER_ADDR"] = f"127.0.0.1:{self._options.api_port}"
+            environment["SERVER_ADDR"] = f"{self._options.host}:{self._options.api_port}"
             environment["ADMIN_ADDR"] = f"127.0.0.1:{self._ports['admin']}"
             environment["ADMIN_TOKEN_FILE"] = str(self._folder / "admin.token")
             environment["MASTER_KEY_FILE"] = str(self._folder / "master.key")
         if name == "websocket":
-            environment["WS_STREAM_URL"] = f"127.0.0.1:{self._options.ws_port}"
+            environment["WS_STREAM_URL"] = f"{self._options.host}:{self._options.ws_port}"
         return environment
 
     def _revive(self) -> None:

@@ -449,6 +449,8 @@ class Reason(StrEnum):
     NOT_ALLOWED = "NOT_ALLOWED"
     """`detail` says why."""
     ALREADY_EXISTS = "ALREADY_EXISTS"
+    CHANGED_MEANWHILE = "CHANGED_MEANWHILE"
+    """What was to be replaced is not there any more: somebody else has replaced it."""
     INVALID = "INVALID"
     POISON = "POISON"
 

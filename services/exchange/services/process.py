@@ -8,6 +8,7 @@ exception is a fault of ours and ends the process.
 import asyncio
 import gc
 import logging
+import resource
 import signal
 import sys
 import threading
@@ -25,6 +26,12 @@ log = structlog.get_logger()
 
 RESTARTS = prometheus_client.Counter(
     "exchange_restarts_total", "Times that this process dropped its state and started again."
+)
+
+READY = prometheus_client.Gauge("exchange_ready", "1 while this process says that it is ready.")
+RECOVERY_SECONDS = prometheus_client.Gauge(
+    "exchange_recovery_seconds",
+    "From the start of this process, or from what made it start again, until it was ready.",
 )
 
 LOOP_SILENT_S = 10.0
@@ -46,6 +53,8 @@ class Health:
         self.ready = False
         self.sentence = "starting"
         self.beat_time = time.monotonic()
+        # When it began to recover; None once it has.
+        self._since: float | None = self.beat_time
 
     @property
     def live(self) -> bool:
@@ -53,6 +62,14 @@ class Health:
 
     def set(self, ready: bool, sentence: str) -> None:
         self.ready, self.sentence = ready, sentence
+        if ready and self._since is not None:
+            RECOVERY_SECONDS.set(time.monotonic() - self._since)
+            self._since = None
+
+    def note_failure(self) -> None:
+        """What it was has ended: from here on it recovers."""
+        if self._since is None:
+            self._since = time.monotonic()
 
 
 Service = Callable[[Settings, Health, asyncio.Event], Awaitable[None]]
@@ -64,11 +81,20 @@ def run(name: str, service: Service) -> None:
     try:
         settings = Settings.from_environment()
         configure_logs(name, settings)
+        _allow_files()
         health = Health()
+        READY.set_function(lambda: float(health.ready))
         _serve_probes(settings, health)
         uvloop.run(_run(service, settings, health))
     except InvalidSettings as fault:
         sys.exit(str(fault))
+
+
+def _allow_files() -> None:
+    """As many as may be: the usual limit, made for programs that use `select`, is 1,024 clients."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard and hard != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _run(service: Service, settings: Settings, health: Health) -> None:
@@ -95,6 +121,7 @@ async def _run(service: Service, settings: Settings, health: Health) -> None:
                 raise AssertionError("a service returned without being told to stop")
             break
         RESTARTS.inc()
+        health.note_failure()
         gc.unfreeze()
         pause = RETRY_S_MIN if time.monotonic() - began > 5 else min(pause * 2, RETRY_S_MAX)
         await wait(stop, pause)
@@ -133,6 +160,8 @@ def configure_logs(name: str, settings: Settings) -> None:
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
     )
     shared: list[structlog.typing.Processor] = [
+        # Whatever is said while a request is served carries its id.
+        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         lambda _logger, _method, event: {**event, "service": name},

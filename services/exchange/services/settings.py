@@ -58,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_format: Literal["text", "json"] = "text"
     rate_limits: RateLimits = "relaxed"
     """How much each client may ask for: as much as on Binance, or so much that tests never meet it."""
+    trusted_proxies: str = ""
+    """Addresses and networks of proxies that say in X-Forwarded-For whom they ask for, with commas."""
     audit_seconds: int = 60
     """How often the db-processor adds up all money and all locks; 0: never."""
     registration: Literal["open", "closed"] = "closed"

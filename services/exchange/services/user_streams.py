@@ -149,8 +149,11 @@ class UserStreams:
                 self._markets[row.symbol] = row
             elif isinstance(row, Asset):
                 self._assets[row.name] = row
-            elif isinstance(row, Key) and row.revoked is not None:
-                self._revoke(row)
+            elif isinstance(row, Key):
+                if row.revoked is not None or not row.can_read:
+                    self._revoke(row)
+                else:
+                    self._revoked.discard(row.api_key)
 
     def _revoke(self, key: Key) -> None:
         self._revoked.add(key.api_key)

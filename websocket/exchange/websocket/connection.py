@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 SOCKETS = prometheus_client.Gauge("exchange_websocket_sockets", "Sockets that are open.")
+MESSAGES = prometheus_client.Counter(
+    "exchange_websocket_messages_total", "Messages handed to sockets."
+)
 SLOW_CONSUMERS = prometheus_client.Counter(
     "exchange_websocket_slow_consumers_total", "Sockets closed since they read too slowly."
 )
@@ -90,17 +93,18 @@ class Socket(asyncio.Protocol):
     def tell(self, text: bytes) -> None:
         """Write a message at the end of this turn."""
         self.send(text_frame(text, self.form.deflate_bits))
+        MESSAGES.inc()
 
-    def send(self, frame: bytes) -> None:
-        """Write a frame at the end of this turn."""
-        self._outbox.add(frame)
+    def send(self, frames: bytes) -> None:
+        """Write whole frames at the end of this turn."""
+        self._outbox.add(frames)
         if not self._is_unflushed:
             self._is_unflushed = True
             self._server.flush_later(self)
 
-    def send_when_drained(self, name: str, frame: bytes) -> None:
-        """Write the newest frame of that name once the transport has room again."""
-        self._outbox.keep_newest(name, frame)
+    def send_when_drained(self, name: str, frames: bytes) -> None:
+        """Write the newest that was said under that name once the transport has room again."""
+        self._outbox.keep_newest(name, frames)
 
     def flush(self) -> None:
         """Write what waits, as far as the transport takes it, or part from a slow consumer."""
@@ -108,18 +112,10 @@ class Socket(asyncio.Protocol):
         if not self.is_open:
             self._outbox.clear()
             return
-        self._server.count_messages(self._write_waiting())
+        while self._outbox and not self.is_full:
+            self._transport.write(b"".join(self._outbox.take()))
         if self._outbox.waiting_bytes > self._limits.waiting_bytes:
             self._cut_off()
-
-    def _write_waiting(self) -> int:
-        """How many frames could be written."""
-        count = 0
-        while self._outbox and not self.is_full:
-            frames = self._outbox.take()
-            count += len(frames)
-            self._transport.write(b"".join(frames))
-        return count
 
     def pause_writing(self) -> None:
         self.is_full = True
@@ -185,6 +181,11 @@ class Socket(asyncio.Protocol):
     def _peer(self) -> tuple[str, int]:
         host, port, *_ = self._transport.get_extra_info("peername") or ("", 0)
         return host, port
+
+    def _address(self, request: Request) -> str:
+        """Who asks, as far as proxies in front of us can be believed."""
+        headers = ((name.encode(), value.encode()) for name, value in request.headers.raw_items())
+        return self._server.proxies.client(self._peer()[0], headers)
 
     # --- Reading ---
 
@@ -255,7 +256,7 @@ class Socket(asyncio.Protocol):
             self._reject(503, "The streams are starting; try again in a second.", wait_s=1)
         elif len(opening.names) > STREAMS_MAX:
             self._reject(400, f"A socket can have {STREAMS_MAX} streams.")
-        elif wait_s := self._server.count_connect(self._peer()[0]):
+        elif wait_s := self._server.count_connect(self._address(request)):
             self._reject(429, "Too many connections from this address.", wait_s=wait_s)
         else:
             self._protocol.send_response(self._protocol.accept(request))

@@ -16,6 +16,7 @@ from exchange.services.candles import Candle, Interval
 from exchange.services.market_view import CANDLES_KEPT, RECENT_TRADES, MarketViews
 from exchange.services.messages import Row
 from exchange.services.process import Health, until_stopped
+from exchange.services.proxies import Proxies
 from exchange.services.settings import Settings, parse_address
 from exchange.services.user_streams import UserStreams
 from exchange.websocket.limits import LIMITS
@@ -31,7 +32,11 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     It listens from the start, and lets clients in once it has caught up. However it ends, every
     socket is told: that the server goes away, some time before it does, or that it begins again.
     """
-    server = StreamServer(LIMITS[settings.rate_limits], compresses=settings.ws_compression)
+    server = StreamServer(
+        LIMITS[settings.rate_limits],
+        compresses=settings.ws_compression,
+        proxies=Proxies.parse(settings.trusted_proxies),
+    )
     address = parse_address("WS_STREAM_URL", settings.ws_stream_url)
     await server.open(address, share_port=settings.ws_share_port)
     over = asyncio.Event()

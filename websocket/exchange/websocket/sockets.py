@@ -1,7 +1,7 @@
 """The stream server: its sockets, who listens to what, and writing it to them.
 
-An event becomes one frame per form, shared by all who listen, and all that a socket gets in one
-turn of the loop is one write.
+What a stream has to say in one turn of the loop becomes one piece of whole frames for each form,
+shared by all who listen, and all that a socket gets in one turn is one write.
 
 A slow reader costs its transport's buffer and references to shared frames, not copies. It is cut
 off when too much waits for it, or when its transport has been full for too long.
@@ -10,7 +10,7 @@ off when too much waits for it, or when its transport has been full for too long
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 
 import prometheus_client
 from websockets.frames import CloseCode
@@ -18,8 +18,9 @@ from websockets.frames import CloseCode
 from exchange.services.candles import Candle
 from exchange.services.market_view import MarketViews
 from exchange.services.messages import OutcomeFrame
+from exchange.services.proxies import Proxies
 from exchange.services.settings import Address
-from exchange.websocket.connection import Socket
+from exchange.websocket.connection import MESSAGES, Socket
 from exchange.websocket.events import Event, Form, Message
 from exchange.websocket.feeds import Feeds
 from exchange.websocket.frames import text_frame
@@ -28,9 +29,6 @@ from exchange.websocket.payloads import ServerShutdown, encode
 from exchange.websocket.streams import Speed, Stream
 from exchange.websocket.user_feeds import UserFeeds
 
-MESSAGES = prometheus_client.Counter(
-    "exchange_websocket_messages_total", "Messages handed to sockets."
-)
 POSITION = prometheus_client.Gauge(
     "exchange_websocket_position", "Number of the last outcome that the streams have seen."
 )
@@ -54,10 +52,12 @@ class StreamServer:
         limits: Limits = LIMITS["relaxed"],
         *,
         compresses: bool = False,
+        proxies: Proxies | None = None,
         read_clock: Callable[[], int] = now_us,
     ) -> None:
         self.limits = limits
         self.compresses = compresses
+        self.proxies = proxies or Proxies()
         self.port = 0
         self._read_clock = read_clock
         self._feeds = Feeds(MarketViews(0), read_clock())
@@ -70,7 +70,6 @@ class StreamServer:
         self._nobody.set()
         self._listeners: dict[Stream, dict[str, dict[Socket, None]]] = {}
         self._unflushed: list[Socket] = []
-        self._messages_sent = 0
 
     # --- What comes from the exchange ---
 
@@ -147,7 +146,7 @@ class StreamServer:
         self._stop_listening()
         now = self._read_clock()
         message = Message(lambda unit: encode(ServerShutdown(event_time=now // unit)))
-        _tell(message, SHUTDOWN, [socket for socket in self._sockets if socket.is_open])
+        self._tell([message], SHUTDOWN, [socket for socket in self._sockets if socket.is_open])
         self._flush()
 
     def close_all(self, code: CloseCode, reason: str) -> None:
@@ -209,9 +208,6 @@ class StreamServer:
     def symbols(self) -> Container[str]:
         return self._feeds.symbols
 
-    def count_messages(self, sent: int) -> None:
-        self._messages_sent += sent
-
     def flush_later(self, socket: Socket) -> None:
         """It has something to write at the end of this turn."""
         self._unflushed.append(socket)
@@ -224,30 +220,38 @@ class StreamServer:
     # --- Fan-out ---
 
     def _publish(self, events: Iterable[Event]) -> None:
+        """Hand on what streams say, all of one stream together: each socket costs once per stream."""
+        said: dict[Stream, list[Message]] = {}
         for stream, message in events:
+            said.setdefault(stream, []).append(message)
+        for stream, messages in said.items():
             for name, sockets in self._listeners.get(stream, {}).items():
-                _tell(message, name, sockets, is_conflated=stream.is_conflated)
+                self._tell(messages, name, sockets, is_conflated=stream.is_conflated)
+
+    def _tell(
+        self,
+        messages: Sequence[Message],
+        name: str,
+        sockets: Collection[Socket],
+        *,
+        is_conflated: bool = False,
+    ) -> None:
+        made: dict[Form, bytes] = {}
+        for socket in sockets:
+            # Not by way of `form`: this is done for every stream of every socket.
+            form = socket.subscriptions.form
+            frames = made.get(form)
+            if frames is None:
+                frames = made[form] = b"".join(
+                    text_frame(message.text(name, form), form.deflate_bits) for message in messages
+                )
+            if is_conflated and socket.is_full:
+                socket.send_when_drained(name, frames)
+            else:
+                socket.send(frames)
+        MESSAGES.inc(len(messages) * len(sockets))
 
     def _flush(self) -> None:
         sockets, self._unflushed = self._unflushed, []
         for socket in sockets:
             socket.flush()
-        # One count for all of them: a counter costs about as much as a write.
-        MESSAGES.inc(self._messages_sent)
-        self._messages_sent = 0
-
-
-def _tell(
-    message: Message, name: str, sockets: Iterable[Socket], *, is_conflated: bool = False
-) -> None:
-    frames: dict[Form, bytes] = {}
-    for socket in sockets:
-        # Not by way of `form`: this is done for every message of every socket.
-        form = socket.subscriptions.form
-        frame = frames.get(form)
-        if frame is None:
-            frame = frames[form] = text_frame(message.text(name, form), form.deflate_bits)
-        if is_conflated and socket.is_full:
-            socket.send_when_drained(name, frame)
-        else:
-            socket.send(frame)

@@ -1,8 +1,10 @@
 """What an account has, what it ordered and what it traded: read from Postgres, never stale."""
 
 from exchange.backend import errors, formats, order_formats, queries
+from exchange.backend.answers import AccountInformation, OwnTrade
 from exchange.backend.endpoints import Call, Endpoint, Security
 from exchange.backend.formats import Json
+from exchange.backend.order_answers import OrderInformation, PastAmendment, PastPrevented
 from exchange.backend.parameters import (
     END_TIME,
     FROM_ID,
@@ -191,6 +193,7 @@ ENDPOINTS = (
         order,
         socket_method="order.status",
         summary="One order",
+        answer=(OrderInformation,),
         parameters=(SYMBOL.required(), ORDER_ID, ORIGINAL_CLIENT_ORDER_ID),
         security=Security.USER_DATA,
         weight=4,
@@ -201,6 +204,7 @@ ENDPOINTS = (
         open_orders,
         socket_method="openOrders.status",
         summary="Open orders",
+        answer=([OrderInformation],),
         parameters=(SYMBOL,),
         security=Security.USER_DATA,
         weight=lambda values: 6 if SYMBOL in values else 80,
@@ -211,6 +215,7 @@ ENDPOINTS = (
         all_orders,
         socket_method="allOrders",
         summary="Orders in any state",
+        answer=([OrderInformation],),
         parameters=(SYMBOL.required(), ORDER_ID, START_TIME, END_TIME, LIMIT),
         security=Security.USER_DATA,
         weight=20,
@@ -221,6 +226,7 @@ ENDPOINTS = (
         account,
         socket_method="account.status",
         summary="Balances, rates and permissions",
+        answer=(AccountInformation,),
         parameters=(OMIT_ZERO_BALANCES,),
         security=Security.USER_DATA,
         weight=20,
@@ -231,6 +237,7 @@ ENDPOINTS = (
         my_trades,
         socket_method="myTrades",
         summary="Own trades",
+        answer=([OwnTrade],),
         parameters=(SYMBOL.required(), ORDER_ID, START_TIME, END_TIME, FROM_ID, LIMIT),
         security=Security.USER_DATA,
         weight=_trades_weight,
@@ -241,6 +248,7 @@ ENDPOINTS = (
         amendments,
         socket_method="order.amendments",
         summary="How an order was made smaller",
+        answer=([PastAmendment],),
         parameters=(SYMBOL.required(), ORDER_ID.required(), FROM_EXECUTION_ID, LIMIT),
         security=Security.USER_DATA,
         weight=4,
@@ -251,6 +259,7 @@ ENDPOINTS = (
         prevented_matches,
         socket_method="myPreventedMatches",
         summary="Trades with oneself that were prevented",
+        answer=([PastPrevented],),
         parameters=(SYMBOL.required(), MATCH_ID, ORDER_ID, FROM_MATCH_ID, LIMIT),
         security=Security.USER_DATA,
         weight=_match_weight,
@@ -261,6 +270,7 @@ ENDPOINTS = (
         allocations,
         socket_method="myAllocations",
         summary="Allocations of routed orders: none",
+        answer=([],),
         parameters=(
             SYMBOL.required(),
             START_TIME,

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from exchange.backend import errors, formats, queries
+from exchange.backend.answers import Kline
 from exchange.backend.endpoints import Call, Endpoint
 from exchange.backend.parameters import (
     END_TIME,
@@ -112,6 +113,7 @@ ENDPOINTS = (
         klines,
         socket_method="klines",
         summary="Candles",
+        answer=([Kline],),
         parameters=_PARAMETERS,
         weight=2,
     ),
@@ -121,6 +123,7 @@ ENDPOINTS = (
         klines,
         socket_method="uiKlines",
         summary="Candles for charts, which are the same candles here",
+        answer=([Kline],),
         parameters=_PARAMETERS,
         weight=2,
     ),

@@ -4,6 +4,7 @@ They need a key and no signature: they tell nothing and move nothing.
 """
 
 from exchange.backend import errors
+from exchange.backend.answers import ListenKey, Nothing
 from exchange.backend.endpoints import Call, Endpoint, Security
 from exchange.backend.formats import Json
 from exchange.backend.parameters import text_parameter
@@ -53,6 +54,7 @@ ENDPOINTS = (
         start,
         socket_method="userDataStream.start",
         summary="A listenKey for the account",
+        answer=(ListenKey,),
         security=Security.KEY,
         weight=WEIGHT,
     ),
@@ -62,6 +64,7 @@ ENDPOINTS = (
         prolong,
         socket_method="userDataStream.ping",
         summary="Another hour for a listenKey",
+        answer=(Nothing,),
         parameters=(LISTEN_KEY,),
         security=Security.KEY,
         weight=WEIGHT,
@@ -72,6 +75,7 @@ ENDPOINTS = (
         end,
         socket_method="userDataStream.stop",
         summary="The end of a listenKey",
+        answer=(Nothing,),
         parameters=(LISTEN_KEY,),
         security=Security.KEY,
         weight=WEIGHT,

@@ -6,6 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from exchange.backend import errors, formats, market_formats
+from exchange.backend.answers import AveragePrice, Depth, ExchangeInformation, Nothing, ServerTime
 from exchange.backend.endpoints import Call, Endpoint
 from exchange.backend.formats import Json
 from exchange.backend.parameters import (
@@ -167,6 +168,7 @@ ENDPOINTS = (
         ping,
         socket_method="ping",
         summary="Whether anybody is there",
+        answer=(Nothing,),
     ),
     Endpoint(
         "GET",
@@ -174,6 +176,7 @@ ENDPOINTS = (
         server_time,
         socket_method="time",
         summary="The server's time",
+        answer=(ServerTime,),
     ),
     Endpoint(
         "GET",
@@ -181,6 +184,7 @@ ENDPOINTS = (
         exchange_information,
         socket_method="exchangeInfo",
         summary="The markets and their rules",
+        answer=(ExchangeInformation,),
         parameters=(SYMBOL, SYMBOLS, PERMISSIONS, SHOW_PERMISSION_SETS, SYMBOL_STATUS),
         weight=20,
     ),
@@ -190,6 +194,7 @@ ENDPOINTS = (
         depth,
         socket_method="depth",
         summary="The order book",
+        answer=(Depth,),
         parameters=(SYMBOL.required(), DEPTH_LIMIT, SYMBOL_STATUS),
         weight=_depth_weight,
     ),
@@ -199,6 +204,7 @@ ENDPOINTS = (
         average_price,
         socket_method="avgPrice",
         summary="The average price of the last minutes",
+        answer=(AveragePrice,),
         parameters=(SYMBOL.required(),),
         weight=2,
     ),
@@ -208,6 +214,7 @@ ENDPOINTS = (
         reference_price,
         socket_method="referencePrice",
         summary="Not offered: a market's reference price",
+        answer=(),
         parameters=(SYMBOL.required(),),
         weight=2,
     ),
@@ -217,6 +224,7 @@ ENDPOINTS = (
         reference_price,
         socket_method="referencePrice.calculation",
         summary="Not offered: how a reference price is calculated",
+        answer=(),
         parameters=(SYMBOL.required(), SYMBOL_STATUS),
         weight=2,
     ),

@@ -4,6 +4,7 @@ from exchange.backend import errors
 from exchange.backend.endpoints import Call, Endpoint, Security
 from exchange.backend.errors import ApiError, Asked
 from exchange.backend.formats import Json
+from exchange.backend.order_answers import Amendment, Replacement
 from exchange.backend.order_parameters import (
     ORDER_PARAMETERS,
     RESPONSE_TYPE,
@@ -173,6 +174,7 @@ ENDPOINTS = (
         replace_order,
         socket_method="order.cancelReplace",
         summary="Cancel an order and place another",
+        answer=(Replacement,),
         parameters=(
             *ORDER_PARAMETERS,
             REPLACE_MODE,
@@ -193,6 +195,7 @@ ENDPOINTS = (
         amend_order,
         socket_method="order.amend.keepPriority",
         summary="Make an order smaller",
+        answer=(Amendment,),
         parameters=(
             SYMBOL.required(),
             ORDER_ID,

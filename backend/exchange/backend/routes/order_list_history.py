@@ -7,6 +7,7 @@ import asyncpg
 from exchange.backend import errors, order_formats, queries
 from exchange.backend.endpoints import Call, Endpoint, Security
 from exchange.backend.formats import Json
+from exchange.backend.order_answers import ListInformation
 from exchange.backend.parameters import (
     CLIENT_ID_PATTERN,
     END_TIME,
@@ -73,6 +74,7 @@ ENDPOINTS = (
         order_list,
         socket_method="orderList.status",
         summary="One order list",
+        answer=(ListInformation,),
         parameters=(LIST_ID, CLIENT_LIST_ID),
         security=Security.USER_DATA,
         weight=4,
@@ -83,6 +85,7 @@ ENDPOINTS = (
         all_order_lists,
         socket_method="allOrderLists",
         summary="Order lists in any state",
+        answer=([ListInformation],),
         parameters=(FROM_LIST_ID, START_TIME, END_TIME, LIMIT),
         security=Security.USER_DATA,
         weight=20,
@@ -93,6 +96,7 @@ ENDPOINTS = (
         open_order_lists,
         socket_method="openOrderLists.status",
         summary="Open order lists",
+        answer=([ListInformation],),
         security=Security.USER_DATA,
         weight=6,
     ),

@@ -6,6 +6,7 @@ from exchange.backend import errors
 from exchange.backend.endpoints import Call, Endpoint, Security
 from exchange.backend.errors import Asked
 from exchange.backend.formats import Json
+from exchange.backend.order_answers import LIST_PLACED, ListCancellation
 from exchange.backend.order_parameters import (
     SELF_TRADE_PREVENTION,
     OrderParameters,
@@ -257,6 +258,7 @@ ENDPOINTS = (
         place_oco,
         socket_method="orderList.place.oco",
         summary="Place two orders of which one ends the other",
+        answer=LIST_PLACED,
         parameters=(
             *SHARED,
             OCO_SIDE,
@@ -274,6 +276,7 @@ ENDPOINTS = (
         place_old_oco,
         socket_method="orderList.place",
         summary="Place a limit and a stop order of which one ends the other (the older form)",
+        answer=LIST_PLACED,
         parameters=(
             *SHARED,
             *OLD_LIMIT.listed(),
@@ -289,6 +292,7 @@ ENDPOINTS = (
         place_oto,
         socket_method="orderList.place.oto",
         summary="Place an order that starts another one",
+        answer=LIST_PLACED,
         parameters=(*SHARED, *WORKING.listed(), *PENDING.listed()),
         security=Security.TRADE,
         is_free=True,
@@ -300,6 +304,7 @@ ENDPOINTS = (
         place_otoco,
         socket_method="orderList.place.otoco",
         summary="Place an order that starts two others of which one ends the other",
+        answer=LIST_PLACED,
         parameters=(
             *SHARED,
             *WORKING.listed(),
@@ -318,6 +323,7 @@ ENDPOINTS = (
         cancel_list,
         socket_method="orderList.cancel",
         summary="Cancel a list of orders",
+        answer=(ListCancellation,),
         parameters=(SYMBOL.required(), LIST_ID, CANCELED_CLIENT_ID, CANCEL_CLIENT_ORDER_ID),
         security=Security.TRADE,
         is_free=True,

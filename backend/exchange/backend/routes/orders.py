@@ -1,9 +1,11 @@
 """Single orders: placing, testing and cancelling them."""
 
 from exchange.backend import errors, order_formats
+from exchange.backend.answers import Nothing
 from exchange.backend.endpoints import Call, Endpoint, Security
 from exchange.backend.errors import Asked
 from exchange.backend.formats import Json
+from exchange.backend.order_answers import CANCELED, PLACED, OrderCommission
 from exchange.backend.order_parameters import (
     ORDER,
     ORDER_PARAMETERS,
@@ -126,6 +128,7 @@ ENDPOINTS = (
         place_order,
         socket_method="order.place",
         summary="Place an order",
+        answer=PLACED,
         parameters=ORDER_PARAMETERS,
         security=Security.TRADE,
         is_free=True,
@@ -137,6 +140,7 @@ ENDPOINTS = (
         cancel_order,
         socket_method="order.cancel",
         summary="Cancel an order",
+        answer=CANCELED,
         parameters=(
             SYMBOL.required(),
             ORDER_ID,
@@ -153,6 +157,7 @@ ENDPOINTS = (
         check_order,
         socket_method="order.test",
         summary="Check an order without placing it",
+        answer=(Nothing, OrderCommission),
         parameters=(*ORDER_PARAMETERS, COMPUTE_RATES),
         security=Security.TRADE,
         weight=lambda values: (
@@ -165,6 +170,7 @@ ENDPOINTS = (
         cancel_open_orders,
         socket_method="openOrders.cancelAll",
         summary="Cancel all open orders and lists of a market",
+        answer=([*CANCELED],),
         parameters=(SYMBOL.required(),),
         security=Security.TRADE,
         is_free=True,

@@ -1,6 +1,7 @@
 """By which rules an account trades: its filters, its fees, its limits, and what trades must keep to."""
 
 from exchange.backend import errors, market_formats
+from exchange.backend.answers import Commission, ExecutionRules, MyFilters, RateLimit
 from exchange.backend.endpoints import Call, Endpoint, Security
 from exchange.backend.formats import Json
 from exchange.backend.parameters import SYMBOL, SYMBOLS, Values
@@ -62,6 +63,7 @@ ENDPOINTS = (
         execution_rules,
         socket_method="executionRules",
         summary="The prices that trades must keep to",
+        answer=(ExecutionRules,),
         parameters=(SYMBOL, SYMBOLS, SYMBOL_STATUS),
         weight=_execution_rules_weight,
     ),
@@ -71,6 +73,7 @@ ENDPOINTS = (
         my_filters,
         socket_method="myFilters",
         summary="The filters that orders must pass",
+        answer=(MyFilters,),
         parameters=(SYMBOL.required(),),
         security=Security.USER_DATA,
         weight=40,
@@ -81,6 +84,7 @@ ENDPOINTS = (
         commission,
         socket_method="account.commission",
         summary="Fee rates",
+        answer=(Commission,),
         parameters=(SYMBOL.required(),),
         security=Security.USER_DATA,
         weight=20,
@@ -90,6 +94,7 @@ ENDPOINTS = (
         "/api/v3/rateLimit/order",
         order_rate_limits,
         summary="How many orders were placed lately that nobody has filled",
+        answer=([RateLimit],),
         security=Security.USER_DATA,
         weight=40,
     ),

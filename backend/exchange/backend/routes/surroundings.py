@@ -6,6 +6,13 @@ There are no networks to withdraw to, no margin and no futures here, and the ans
 from typing import Any
 
 from exchange.backend import formats, queries
+from exchange.backend.answers import (
+    AccountStatus,
+    Currency,
+    ExchangeInformation,
+    SystemStatus,
+    TradeFee,
+)
 from exchange.backend.endpoints import Call, Endpoint, Security
 from exchange.backend.formats import Json
 from exchange.backend.parameters import SYMBOL
@@ -76,6 +83,7 @@ ENDPOINTS = (
         "/sapi/v1/capital/config/getall",
         currencies,
         summary="Assets and balances",
+        answer=([Currency],),
         security=Security.USER_DATA,
         weight=10,
     ),
@@ -84,6 +92,7 @@ ENDPOINTS = (
         "/sapi/v1/asset/tradeFee",
         trade_fees,
         summary="Fee rates",
+        answer=([TradeFee],),
         parameters=(SYMBOL,),
         security=Security.USER_DATA,
     ),
@@ -92,6 +101,7 @@ ENDPOINTS = (
         "/sapi/v1/margin/allPairs",
         nothing,
         summary="Margin markets: none",
+        answer=([],),
         security=Security.USER_DATA,
     ),
     Endpoint(
@@ -99,6 +109,7 @@ ENDPOINTS = (
         "/sapi/v1/margin/isolated/allPairs",
         nothing,
         summary="Isolated margin markets: none",
+        answer=([],),
         security=Security.USER_DATA,
     ),
     Endpoint(
@@ -106,9 +117,28 @@ ENDPOINTS = (
         "/sapi/v1/account/status",
         account_status,
         summary="The account's status",
+        answer=(AccountStatus,),
         security=Security.USER_DATA,
     ),
-    Endpoint("GET", "/sapi/v1/system/status", system_status, summary="The system's status"),
-    Endpoint("GET", "/fapi/v1/exchangeInfo", no_futures, summary="Futures markets: none"),
-    Endpoint("GET", "/dapi/v1/exchangeInfo", no_futures, summary="Futures markets: none"),
+    Endpoint(
+        "GET",
+        "/sapi/v1/system/status",
+        system_status,
+        summary="The system's status",
+        answer=(SystemStatus,),
+    ),
+    Endpoint(
+        "GET",
+        "/fapi/v1/exchangeInfo",
+        no_futures,
+        summary="Futures markets: none",
+        answer=(ExchangeInformation,),
+    ),
+    Endpoint(
+        "GET",
+        "/dapi/v1/exchangeInfo",
+        no_futures,
+        summary="Futures markets: none",
+        answer=(ExchangeInformation,),
+    ),
 )

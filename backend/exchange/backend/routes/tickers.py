@@ -6,6 +6,7 @@ The market view knows the minutes of the last day; windows that are longer come 
 import re
 
 from exchange.backend import errors, formats, market_formats, queries
+from exchange.backend.answers import BookTicker, DayTicker, MiniTicker, PriceTicker, WindowTicker
 from exchange.backend.endpoints import Call, Endpoint
 from exchange.backend.formats import Json
 from exchange.backend.parameters import SYMBOL, SYMBOLS, Parameter, Values, choice_parameter
@@ -16,6 +17,7 @@ from exchange.services.market_view import MarketView, Ticker
 
 SYMBOLS_MAX = 100
 WINDOW_DEFAULT = DAY
+WINDOW_TICKERS = (WindowTicker, [WindowTicker], MiniTicker, [MiniTicker])
 WEIGHT_EACH, WEIGHT_MAX = 4, 200
 
 TICKER_TYPE = choice_parameter(
@@ -160,6 +162,7 @@ ENDPOINTS = (
         ticker_24h,
         socket_method="ticker.24hr",
         summary="The last 24 hours",
+        answer=(DayTicker, [DayTicker], MiniTicker, [MiniTicker]),
         parameters=(*_PARAMETERS, TICKER_TYPE),
         weight=_day_weight,
     ),
@@ -169,6 +172,7 @@ ENDPOINTS = (
         ticker_trading_day,
         socket_method="ticker.tradingDay",
         summary="The day that it is",
+        answer=WINDOW_TICKERS,
         parameters=(*_PARAMETERS, TIME_ZONE, TICKER_TYPE),
         weight=_window_weight,
     ),
@@ -178,6 +182,7 @@ ENDPOINTS = (
         ticker_window,
         socket_method="ticker",
         summary="The last minutes, hours or days",
+        answer=WINDOW_TICKERS,
         parameters=(*_PARAMETERS, WINDOW_SIZE, TICKER_TYPE),
         weight=_window_weight,
     ),
@@ -187,6 +192,7 @@ ENDPOINTS = (
         ticker_price,
         socket_method="ticker.price",
         summary="The last price",
+        answer=(PriceTicker, [PriceTicker]),
         parameters=_PARAMETERS,
         weight=_ticker_weight,
     ),
@@ -196,6 +202,7 @@ ENDPOINTS = (
         ticker_book,
         socket_method="ticker.book",
         summary="The best bid and ask",
+        answer=(BookTicker, [BookTicker]),
         parameters=_PARAMETERS,
         weight=_ticker_weight,
     ),

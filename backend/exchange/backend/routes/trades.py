@@ -5,6 +5,7 @@ from itertools import islice
 import asyncpg
 
 from exchange.backend import errors, formats, queries
+from exchange.backend.answers import Aggregate, PublicTrade
 from exchange.backend.endpoints import Call, Endpoint
 from exchange.backend.formats import Json
 from exchange.backend.parameters import (
@@ -144,6 +145,7 @@ ENDPOINTS = (
         recent_trades,
         socket_method="trades.recent",
         summary="The newest trades",
+        answer=([PublicTrade],),
         parameters=(SYMBOL.required(), LIMIT),
         weight=25,
     ),
@@ -153,6 +155,7 @@ ENDPOINTS = (
         historical_trades,
         socket_method="trades.historical",
         summary="Older trades",
+        answer=([PublicTrade],),
         parameters=(SYMBOL.required(), LIMIT, FROM_ID),
         weight=25,
     ),
@@ -162,6 +165,7 @@ ENDPOINTS = (
         block_trades,
         socket_method="blockTrades.historical",
         summary="Block trades: none",
+        answer=([],),
         parameters=(SYMBOL.required(), FROM_ID.required(), LIMIT),
         weight=25,
     ),
@@ -171,6 +175,7 @@ ENDPOINTS = (
         aggregate_trades,
         socket_method="trades.aggregate",
         summary="Trades, aggregated by taker and price",
+        answer=([Aggregate],),
         parameters=(SYMBOL.required(), FROM_ID, START_TIME, END_TIME, LIMIT),
         weight=4,
     ),

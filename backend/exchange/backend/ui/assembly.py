@@ -1,11 +1,8 @@
 """The public side of a backend put together: the API, and what the trading page needs beside it."""
 
-from starlette.types import ASGIApp
-
 from exchange.backend import control
 from exchange.backend.application import Application
 from exchange.backend.browsers import Browsers
-from exchange.backend.headers import PageHeaders
 from exchange.backend.members import Members
 from exchange.backend.operator import Operator
 from exchange.backend.page import Page
@@ -22,7 +19,7 @@ ADMIN_PATH = "/ui/admin"
 
 def public_application(
     settings: Settings, current: Current, members: Members, operator: Operator, health: Health
-) -> ASGIApp:
+) -> Application:
     """Raises InvalidSettings."""
     browsers = Browsers(members)
     test_funds = TestFunds.from_setting(settings.test_funds)
@@ -41,5 +38,5 @@ def public_application(
     def site(limits: RequestLimits) -> Site:
         return Site(current, limits, browsers, operator, routers)
 
-    headers = PageHeaders(settings.public_ws_url)
-    return Application(current, browsers, site, Page(), headers)
+    page = Page(settings.public_ws_url)
+    return Application(current, browsers, site, page)

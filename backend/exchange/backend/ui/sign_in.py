@@ -117,5 +117,6 @@ def _set_cookie(request: Request, response: Response, signed_in: SignedIn) -> No
         path="/",
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        # Behind a proxy only the page knows by which way it came.
+        secure=request.headers.get("origin", "").startswith("https://"),
     )

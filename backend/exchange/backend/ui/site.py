@@ -43,7 +43,7 @@ class Site:
     ) -> None:
         self._current = current
         self._limits = limits
-        self._app: ASGIApp = _application(browsers, operator, routers)
+        self._app: ASGIApp = _application(current, browsers, operator, routers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -56,7 +56,8 @@ class Site:
             await self._app(scope, receive, send)
 
     async def _admit(self, scope: Scope, receive: Receive) -> Receive:
-        visit = Visit(self._current, self._limits, address_of(scope), time.time_ns() // 1_000)
+        address = address_of(scope, self._current.proxies)
+        visit = Visit(self._current, self._limits, address, time.time_ns() // 1_000)
         visit.enter()
         headers = dict(scope["headers"])
         if scope["method"] in SAFE_METHODS:
@@ -93,7 +94,9 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _application(browsers: Browsers, operator: Operator, routers: Sequence[APIRouter]) -> FastAPI:
+def _application(
+    current: Current, browsers: Browsers, operator: Operator, routers: Sequence[APIRouter]
+) -> FastAPI:
     async def acting(request: Request) -> Acting:
         return await browsers.acting(request.scope, operator)
 
@@ -101,6 +104,7 @@ def _application(browsers: Browsers, operator: Operator, routers: Sequence[APIRo
         title="Trading page", openapi_url="/ui/openapi.json", docs_url=None, redoc_url=None,
         redirect_slashes=False,
     )  # fmt: skip
+    app.state.current = current
     app.state.browsers = browsers
     app.state.acting = acting
     for router in routers:

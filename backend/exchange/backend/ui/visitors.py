@@ -8,6 +8,7 @@ from exchange.backend import member_errors
 from exchange.backend.admission import address_of
 from exchange.backend.browsers import Browsers
 from exchange.backend.members import Member, Visitor
+from exchange.backend.state import Current
 
 
 async def find_member(request: Request) -> Member | None:
@@ -29,7 +30,8 @@ async def choose_account(request: Request, member: Annotated[Member, Depends(nee
 
 def see_visitor(request: Request) -> Visitor:
     agent = request.headers.get("user-agent", "")
-    return Visitor(address_of(request.scope), agent)
+    current: Current = request.app.state.current
+    return Visitor(address_of(request.scope, current.proxies), agent)
 
 
 PerhapsMember = Annotated[Member | None, Depends(find_member)]

@@ -29,6 +29,8 @@ class Report(Struct, frozen=True):
     accounts: int
     orders: Tally
     trades_streamed: int
+    compared: dict[str, int]
+    """How often one stream, or REST, was held against another, by what it was."""
     promises: list[PromiseRow]
     recovery: list[Row]
     violations: int
@@ -53,7 +55,8 @@ def show(report: Report) -> None:
         f"{report.kills:,} processes killed and {report.stops:,} stopped in"
         f" {report.seconds:,.0f} s, seed {report.seed}; {report.accounts} accounts;"
         f" orders: {orders.done:,} acknowledged, {orders.refused:,} refused,"
-        f" {orders.unknown:,} unknown; {report.trades_streamed:,} trades streamed\n"
+        f" {orders.unknown:,} unknown; {report.trades_streamed:,} trades streamed;"
+        f" compared: {', '.join(f'{count:,} {what}' for what, count in report.compared.items())}\n"
     )
     for row in report.promises:
         word = "ok      " if row.holds else "VIOLATED"

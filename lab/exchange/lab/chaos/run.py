@@ -237,6 +237,7 @@ class Chaos:
             accounts=len(self._traders),
             orders=self._tally,
             trades_streamed=sum(len(tape.seen) for tape in listener.tapes.values()),
+            compared=listener.compared,
             promises=promise_rows(self._findings),
             recovery=summarised(self._recoveries),
             violations=violations,

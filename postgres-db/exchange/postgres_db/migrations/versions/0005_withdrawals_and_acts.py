@@ -7,10 +7,10 @@ down_revision = "0004"
 
 _STATEMENTS = (
     """ALTER TABLE exchange_rules
-        ADD COLUMN withdrawal_max JSON DEFAULT '{}' NOT NULL,
-        ADD COLUMN withdrawal_day_max JSON DEFAULT '{}' NOT NULL,
-        ADD COLUMN withdrawal_free_max JSON DEFAULT '{}' NOT NULL,
-        ADD COLUMN withdrawal_single_max JSON DEFAULT '{}' NOT NULL,
+        ADD COLUMN withdrawal_max JSONB DEFAULT '{}' NOT NULL,
+        ADD COLUMN withdrawal_day_max JSONB DEFAULT '{}' NOT NULL,
+        ADD COLUMN withdrawal_free_max JSONB DEFAULT '{}' NOT NULL,
+        ADD COLUMN withdrawal_single_max JSONB DEFAULT '{}' NOT NULL,
         ADD COLUMN withdrawals_frozen BOOLEAN DEFAULT false NOT NULL""",
     "ALTER TABLE transfers ADD COLUMN counterparty BIGINT",
     "CREATE INDEX transfers_account_id_number_idx ON transfers (account_id, number)",

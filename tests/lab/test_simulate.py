@@ -1,0 +1,121 @@
+"""A market that lives, on a real exchange: `exchange up --demo`, and `exchange simulate` beside it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from backend.api_client import Trader
+from running_exchange import RunningExchange
+
+WAIT_S_MAX = 90.0
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDC")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningExchange]:
+    exchange = RunningExchange(tmp_path_factory.mktemp("demo") / "data", "--demo")
+    exchange.start()
+    yield exchange
+    if exchange.launcher is not None and exchange.launcher.poll() is None:
+        exchange.stop()
+
+
+def get(exchange: RunningExchange, path: str) -> Any:
+    with urllib.request.urlopen(f"{exchange.run.api}/api/v3/{path}", timeout=30) as answer:
+        return json.load(answer)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT_S_MAX
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_every_market_of_a_demo_has_a_book_and_trades(demo: RunningExchange) -> None:
+    for symbol in SYMBOLS:
+        until(lambda: len(get(demo, f"trades?symbol={symbol}")) > 0)  # noqa: B023
+        until(lambda: is_two_sided(get(demo, f"depth?symbol={symbol}")))  # noqa: B023
+        assert get(demo, f"klines?symbol={symbol}&interval=1m")
+
+
+def is_two_sided(depth: dict[str, Any]) -> bool:
+    return bool(depth["bids"] and depth["asks"])
+
+
+def test_a_user_moves_the_price(demo: RunningExchange) -> None:
+    keys = demo.account("alice")
+    demo.deposit("alice", "USDC", "1000000000")
+    alice = Trader(demo.api, keys.apiKey, keys.secretKey)
+    until(lambda: len(get(demo, "depth?symbol=SOLUSDC")["asks"]) > 10)
+    best, worse = (float(get(demo, "depth?symbol=SOLUSDC")["asks"][place][0]) for place in (0, 9))
+
+    bought = alice.call(
+        "POST", "order", symbol="SOLUSDC", side="BUY", type="LIMIT", timeInForce="IOC",
+        quantity="50000", price=f"{worse:.2f}",
+    )  # fmt: skip
+
+    assert bought.status == 200, bought
+    prices = [float(fill["price"]) for fill in bought.body["fills"]]
+    assert prices == sorted(prices)
+    assert max(prices) > best
+
+
+def test_a_market_that_does_not_exist_is_named(demo: RunningExchange) -> None:
+    done = simulate("--data", str(demo.data), "NOSUCH")
+
+    assert done.returncode == 1
+    assert "NOSUCH does not trade here" in done.stderr
+
+
+def test_it_goes_on_after_a_kill_and_takes_its_orders_with_it_at_the_end(
+    demo: RunningExchange,
+) -> None:
+    pid = simulation(demo)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: simulation(demo) != pid)
+    trades = get(demo, "trades?symbol=SOLUSDC&limit=1")[0]["id"]
+    until(lambda: get(demo, "trades?symbol=SOLUSDC&limit=1")[0]["id"] > trades)
+
+    assert demo.stop() == 0
+
+    plain = RunningExchange(demo.data)
+    plain.start()
+    try:
+        for symbol in SYMBOLS:
+            depth = get(plain, f"depth?symbol={symbol}")
+            assert (depth["bids"], depth["asks"]) == ([], [])
+    finally:
+        plain.stop()
+
+
+def simulation(exchange: RunningExchange) -> int:
+    pid: int = json.loads((exchange.data / "pids.json").read_text())["demo"][0]
+    return pid
+
+
+@pytest.mark.parametrize("arguments", [["--intensity", "0"], ["--minutes", "0"], ["--nonsense"]])
+def test_it_is_bounded(arguments: list[str]) -> None:
+    assert simulate(*arguments).returncode == 2
+
+
+def test_a_folder_where_nothing_runs_is_named(tmp_path: Path) -> None:
+    done = simulate("--data", str(tmp_path))
+
+    assert done.returncode == 1
+    assert f"No exchange runs in {tmp_path}" in done.stderr
+
+
+def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "exchange.lab", "simulate", *arguments],
+        capture_output=True, text=True, timeout=150, check=False,
+    )  # fmt: skip

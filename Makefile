@@ -14,8 +14,8 @@ EXCHANGE ?= $(CURDIR)/.venv/bin/exchange
 NEEDS := .venv/installed
 endif
 
-.PHONY: targets install run test check audit lint types imports format bench chaos clients bots images tags
-.PHONY: compose-test web-check web-screenshots pins clean
+.PHONY: targets install run test check audit lint types imports format bench chaos seeds clients bots images
+.PHONY: tags compose-test web-check web-screenshots pins clean
 
 targets:
 	@echo "make install   what the other targets need"
@@ -28,6 +28,7 @@ targets:
 	@echo "make format    rewrite the code in the house style"
 	@echo "make bench     durable orders beside a trivial handler, on this machine"
 	@echo "make chaos     kill processes at random, and prove that nothing acknowledged is lost"
+	@echo "make seeds     simulated exchanges by the thousand, with faults that their seeds decide"
 	@echo "make clients   real, unmodified clients against a running exchange"
 	@echo "make bots      freqtrade and nautilus_trader, and other clients in environments of their own"
 	@echo "make images    container images, tagged as the manifests name them"
@@ -92,6 +93,9 @@ bench: $(NEEDS)
 chaos: $(NEEDS)
 	$(RUN) exchange chaos
 
+seeds: $(NEEDS)
+	cd tests && $(RUN) python -m simulation
+
 # Real clients pin versions that ours must not follow: they have an environment of their own.
 clients: $(NEEDS) .clients/installed
 	cd tests/clients && EXCHANGE_COMMAND="$(EXCHANGE)" $(CURDIR)/.clients/bin/pytest
@@ -138,12 +142,12 @@ image-%:
 TAGGED := $(SERVICES:%=%/deployment.yml) docker-compose.yml tests/manifests.py
 tags:
 	@echo "$(TAG)" | grep -Eq '^[0-9a-f]{40}$$' || { echo "TAG must be a commit, 40 digits" >&2; exit 1; }
-	sed -i -E 's/^(.*(image: exchange-[a-z-]+:|EXCHANGE_TAG:-))[0-9a-f]{40}/\1$(TAG)/; s/^RELEASE = .*/RELEASE = "$(TAG)"/' \
+	sed -i -E 's/^(.*(image: exchange[a-z-]*:|EXCHANGE_TAG:-))[0-9a-f]{40}/\1$(TAG)/; s/^RELEASE = .*/RELEASE = "$(TAG)"/' \
 		$(TAGGED)
 
 # With a Docker engine: a stack of its own comes up, is traded on, killed one by one, and verified.
 compose-test: $(NEEDS)
-	EXCHANGE_TEST_COMPOSE=1 $(RUN) pytest tests/deployment/test_compose.py
+	EXCHANGE_TEST_COMPOSE=1 $(RUN) pytest tests/deployment/test_compose.py tests/deployment/test_one_container.py
 
 # Versions and hashes without an index, so that they are good with any mirror. The images leave out
 # what only `exchange up` needs: a Postgres and a Redis of its own, and what those two bring along.

@@ -65,7 +65,7 @@ def template_database(postgres_url: str) -> str:
         [sys.executable, "-m", "exchange.postgres_db", "upgrade"],
         env={**os.environ, "DATABASE_URL": with_database(postgres_url, _TEMPLATE)},
         check=True,
-        timeout=60,
+        timeout=300,
     )
     return _TEMPLATE
 

@@ -73,6 +73,13 @@ class RunningExchange:
         return self._output.read_text(encoding="utf-8")
 
     @property
+    def journal_file(self) -> Path:
+        """What Redis writes to: one file in 6.2, one in a folder later."""
+        folder = self.data / "redis"
+        (found,) = [*folder.glob("appendonlydir/*.incr.aof"), *folder.glob("appendonly.aof")]
+        return found
+
+    @property
     def run(self) -> Run:
         found = read_run(self.data)
         assert found is not None, "it is not running"

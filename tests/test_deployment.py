@@ -5,6 +5,7 @@ to exists in the tree.
 """
 
 import re
+from typing import Any
 
 import pytest
 import yaml
@@ -428,7 +429,7 @@ def test_nothing_enters_an_image_by_accident() -> None:
 def test_compose_runs_every_part() -> None:
     assert set(compose()["services"]) == {
         "init", "migrate", "postgres", "redis", "engine", "db-processor", "backend", "websocket",
-        "prometheus", "grafana",
+        "demo", "prometheus", "grafana",
     }  # fmt: skip
 
 
@@ -472,7 +473,7 @@ def test_compose_gives_each_service_its_own_secrets() -> None:
                 continue
             assert volume in definition["volumes"]
             if volume.endswith("-secrets") and name != "init":
-                owner = "db-processor" if name == "migrate" else name
+                owner = {"migrate": "db-processor", "demo": "backend"}.get(name, name)
                 assert (volume, path, options) == (
                     f"{owner}-secrets", "/run/secrets/exchange", ["ro"],
                 )  # fmt: skip
@@ -486,3 +487,36 @@ def test_variables_in_compose_are_settings() -> None:
         assert {variable.removesuffix("_FILE") for variable in variables} <= known | {
             "MASTER_KEY"
         }, name
+
+
+class _Overriding(yaml.SafeLoader):
+    """Knows the two words by which a compose file takes something back."""
+
+
+_Overriding.add_constructor("!reset", lambda loader, node: None)
+_Overriding.add_constructor("!override", lambda loader, node: _sequence(loader, node))
+
+
+def _sequence(loader: Any, node: yaml.Node) -> list[Any]:
+    assert isinstance(node, yaml.SequenceNode)
+    found: list[Any] = loader.construct_sequence(node)
+    return found
+
+
+def test_current_servers_have_volumes_of_their_own_and_the_same_secrets() -> None:
+    text = (ROOT / "docker-compose.current.yml").read_text("utf-8")
+    current = yaml.load(text, _Overriding)
+    base = compose()
+
+    assert set(current["services"]) == {"postgres", "redis"}
+    for name, service in current["services"].items():
+        assert service["build"] is None
+        before = {mount.split(":")[0] for mount in base["services"][name]["volumes"]}
+        after = {mount.split(":")[0] for mount in service["volumes"]}
+        (own,) = after & set(current["volumes"])
+        assert own not in base["volumes"]
+        assert before & after == {f"{name}-secrets"}
+        assert all((ROOT / path).is_file() for path in after if path.startswith("./"))
+    assert current["services"]["postgres"]["environment"]["PGDATA"].startswith(
+        current["services"]["postgres"]["volumes"][0].split(":")[1]
+    )

@@ -1,6 +1,7 @@
 """Reads wait until they can see what anybody was told; they share the question, not its answer."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator
 
@@ -50,6 +51,26 @@ async def test_progress_wakes_those_it_has_reached() -> None:
     waiting[3].cancel()
     await asyncio.gather(waiting[3], return_exceptions=True)
     assert not progress.is_awaited.is_set()
+
+
+async def test_a_question_that_fails_when_its_askers_are_gone_is_nobodys_fault(
+    barrier: Barrier, outcomes: Outcomes
+) -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, fault: complaints.append(fault))
+    reading = asyncio.create_task(barrier.market_data())
+    await asyncio.sleep(0)
+    question = barrier._asking
+    assert question is not None
+
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    outcomes._connection.close()
+    await asyncio.wait([question])
+    del question, reading
+    gc.collect()
+
+    assert complaints == []
 
 
 async def test_progress_never_goes_back() -> None:

@@ -226,6 +226,23 @@ async def test_full_memory_sheds_orders_before_it_sheds_cancels(
     assert (await waiting).uid == 4
 
 
+async def test_with_many_commands_under_way_orders_are_shed_and_never_cancels(
+    venue: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_module, "ORDERS_WAITING_MAX", 2)
+    waiting = submitted(venue, order(1), order(2))
+    await asyncio.sleep(0)
+
+    with pytest.raises(NotExecuted) as refusal:
+        await venue.gateway.submit(order(3))
+    waiting += submitted(venue, cancel(4))
+
+    assert refusal.value.reason is Closed.BUSY
+    await asyncio.sleep(0.1)
+    await venue.answer([1, 2, 4])
+    assert [(await one).uid for one in waiting] == [1, 2, 4]
+
+
 async def test_a_command_without_an_answer_in_time_is_unknown(
     venue: Venue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,11 +54,20 @@ def buy(owner: Trader, price: str = "80", **more: object) -> Answer:
     return owner.order("BUY", "1", price, **more)
 
 
-def fill_up(owner: Trader, seconds: float = 9) -> None:
-    """A hundred orders in ten seconds that have just begun."""
-    await_window(seconds)
-    for _ in range(100):
-        assert buy(owner).status == 200
+def fill_up(owner: Trader) -> int:
+    """A hundred orders in the same ten seconds, of which some are left; how many there were today.
+
+    A slow machine may need several tries.
+    """
+    while True:
+        await_next_window()
+        for _ in range(100):
+            answer = buy(owner)
+            assert answer.status == 200
+        in_window, today = counts(answer)
+        if in_window == 100 and time.time() % 10 < 8:
+            return today
+        assert owner.call("DELETE", "openOrders", symbol=SYMBOL).status == 200
 
 
 def test_the_limits_in_force_are_listed(backend: RunningBackend) -> None:
@@ -132,7 +141,7 @@ def test_too_many_orders_are_refused_until_the_ten_seconds_are_over(
     backend: RunningBackend,
 ) -> None:
     owner = backend.trader(USDC="100000")
-    fill_up(owner)
+    today = fill_up(owner)
 
     refused = buy(owner)
 
@@ -140,7 +149,7 @@ def test_too_many_orders_are_refused_until_the_ten_seconds_are_over(
     assert 1 <= int(refused.headers["retry-after"]) <= 10
     assert len(owner.call("GET", "openOrders", symbol=SYMBOL).body) == 100
     await_next_window()
-    assert counts(buy(owner)) == (1, 101)
+    assert counts(buy(owner)) == (1, today + 1)
     owner.call("DELETE", "openOrders", symbol=SYMBOL)
 
 

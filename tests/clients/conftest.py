@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import ccxt
+import ccxt.pro
 import pytest
 
 BOTS = Path(os.environ.get("BOTS", Path(__file__).parents[2] / ".bots"))
@@ -121,6 +122,31 @@ def ccxt_client(rest: str, account: Account | None = None) -> ccxt.binance:
                     "private": f"{rest}/api/v3",
                     "v1": f"{rest}/api/v1",
                     "sapi": f"{rest}/sapi/v1",
+                }
+            },
+            "options": {
+                "fetchMarkets": {"types": ["spot"]},
+                "fetchMargins": False,
+                "fetchCurrencies": False,
+            },
+        }
+    )
+
+
+def ccxt_pro(exchange: Exchange, account: Account) -> ccxt.pro.binance:
+    """For streams, and for orders over the WebSocket API."""
+    api = exchange.rest.replace("http", "ws", 1) + "/ws-api/v3"
+    return ccxt.pro.binance(
+        {
+            "apiKey": account.api_key,
+            "secret": account.secret,
+            "urls": {
+                "api": {
+                    "public": f"{exchange.rest}/api/v3",
+                    "private": f"{exchange.rest}/api/v3",
+                    "v1": f"{exchange.rest}/api/v1",
+                    "sapi": f"{exchange.rest}/sapi/v1",
+                    "ws": {"spot": f"{exchange.ws}/ws", "ws-api": {"spot": api}},
                 }
             },
             "options": {

@@ -1,41 +1,17 @@
 """User data and order entry over WebSockets, by unmodified clients."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 
 import ccxt.pro
 import pytest
 from binance import AsyncClient, BinanceSocketManager
 from binance.base_client import BaseClient
-from conftest import Account, Exchange
+from conftest import Account, Exchange, ccxt_pro
 
 MARKET, SYMBOL = "SOL/USDC", "SOLUSDC"
 WAIT_S = 60
-
-
-def ccxt_pro(exchange: Exchange, account: Account) -> ccxt.pro.binance:
-    api = exchange.rest.replace("http", "ws", 1) + "/ws-api/v3"
-    return ccxt.pro.binance(
-        {
-            "apiKey": account.api_key,
-            "secret": account.secret,
-            "urls": {
-                "api": {
-                    "public": f"{exchange.rest}/api/v3",
-                    "private": f"{exchange.rest}/api/v3",
-                    "v1": f"{exchange.rest}/api/v1",
-                    "sapi": f"{exchange.rest}/sapi/v1",
-                    "ws": {"spot": f"{exchange.ws}/ws", "ws-api": {"spot": api}},
-                }
-            },
-            "options": {
-                "fetchMarkets": {"types": ["spot"]},
-                "fetchMargins": False,
-                "fetchCurrencies": False,
-            },
-        }
-    )
 
 
 @asynccontextmanager
@@ -48,6 +24,15 @@ async def trading(exchange: Exchange, **deposits: str) -> AsyncIterator[ccxt.pro
         await client.close()
 
 
+async def listening(client: ccxt.pro.binance, watching: Coroutine) -> asyncio.Task:
+    """What watches, once it would hear of everything."""
+    await client.ensure_user_data_stream_ws_subscribe_signature("spot")
+    task = asyncio.create_task(watching)
+    # From here on it waits for nobody but the events.
+    await asyncio.sleep(0.1)
+    return task
+
+
 def test_ccxt_places_watches_and_cancels_over_the_websocket_api(exchange: Exchange) -> None:
     async def scenario() -> None:
         async with trading(exchange, USDC="1000") as buyer:
@@ -57,16 +42,14 @@ def test_ccxt_places_watches_and_cancels_over_the_websocket_api(exchange: Exchan
 
 
 async def place_watch_and_cancel(buyer: ccxt.pro.binance) -> None:
-    watching = asyncio.create_task(buyer.watch_orders(MARKET))
-    await asyncio.sleep(2)
+    watching = await listening(buyer, buyer.watch_orders(MARKET))
 
     placed = await buyer.create_order_ws(MARKET, "limit", "buy", 1, 50)
     (watched,) = await asyncio.wait_for(watching, WAIT_S)
     # It goes on changing what it has handed out.
     opened = watched["id"], watched["status"]
     # It keeps an event only for those who watch already.
-    watching = asyncio.create_task(buyer.watch_orders(MARKET))
-    await asyncio.sleep(0.1)
+    watching = await listening(buyer, buyer.watch_orders(MARKET))
     canceled = await buyer.cancel_order_ws(placed["id"], MARKET)
     (ended,) = await asyncio.wait_for(watching, WAIT_S)
 
@@ -88,8 +71,7 @@ def test_ccxt_watches_its_trades(exchange: Exchange) -> None:
 
 
 async def trade_and_watch(buyer: ccxt.pro.binance, seller: ccxt.pro.binance) -> None:
-    trades = asyncio.create_task(buyer.watch_my_trades(MARKET))
-    await asyncio.sleep(2)
+    trades = await listening(buyer, buyer.watch_my_trades(MARKET))
 
     await seller.create_order_ws(MARKET, "limit", "sell", 1, 60)
     await buyer.create_order_ws(MARKET, "limit", "buy", 1, 60)

@@ -1,5 +1,6 @@
 """What a cluster would be given as a whole: rendered, valid, and referring to nothing that is not there."""
 
+import ipaddress
 import shutil
 import subprocess
 from functools import cache
@@ -15,7 +16,8 @@ from exchange.services.deployment_secrets import secrets_app
 
 OVERLAYS = ("local", "current", "gke")
 RENDERED = (".", *(f"overlays/{name}" for name in OVERLAYS))
-FOREIGN = ("gateway.networking.k8s.io/", "monitoring.coreos.com/")
+FOREIGN = ("gateway.networking.k8s.io/", "networking.gke.io/")
+"""Kinds that a cluster has only where somebody installed them; their schemas are not at hand."""
 
 needs_kubectl = pytest.mark.skipif(
     shutil.which("kubectl") is None, reason="kubectl is not installed"
@@ -286,6 +288,30 @@ def test_the_ingress_leads_to_services_that_exist() -> None:
     assert {path["pathType"] for path in rule["http"]["paths"]} == {"Prefix"}
 
 
+@needs_kubectl
+def test_limits_count_clients_and_not_the_proxy(tmp_path: Path) -> None:
+    # Beside the tree, since a component has to be used by something.
+    shutil.copytree(
+        ROOT, tmp_path / "tree", ignore=shutil.ignore_patterns(".*", "exchange", "tests")
+    )
+    overlay = tmp_path / "tree/overlays/current/kustomization.yml"
+    text = overlay.read_text("utf-8") + "components: [../../cluster/ingress]\n"
+    overlay.write_text(text, "utf-8")
+    done = subprocess.run(
+        ["kubectl", "kustomize", overlay.parent], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    through_ingress = tuple(yaml.safe_load_all(done.stdout))
+
+    for found in (through_ingress, rendered("overlays/gke")):
+        for app in ("exchange-router", "exchange-ws-stream"):
+            (container,) = template(named(found, "Deployment")[f"{app}-deployment"])["containers"]
+            (value,) = [
+                one["value"] for one in container["env"] if one["name"] == "TRUSTED_PROXIES"
+            ]
+            assert all(ipaddress.ip_network(network) for network in value.split(","))
+
+
 def test_the_gateway_route_leads_there_too() -> None:
     gateway, route = load("cluster/gateway/gateway.yml")
 
@@ -298,6 +324,15 @@ def test_the_gateway_route_leads_there_too() -> None:
     assert set(doors.values()) <= SERVICE_PORTS
     assert DOORS.items() <= {path: name for path, (name, _) in doors.items()}.items()
     assert route["spec"]["parentRefs"] == [{"name": gateway["metadata"]["name"]}]
+
+
+@needs_kubectl
+def test_policies_of_the_load_balancer_are_for_the_services_behind_the_gateway() -> None:
+    found = rendered("overlays/gke")
+
+    for kind in ("HealthCheckPolicy", "GCPBackendPolicy"):
+        targets = {one["spec"]["targetRef"]["name"] for one in named(found, kind).values()}
+        assert targets == set(DOORS.values())
 
 
 def test_examples_of_other_peoples_kinds_name_what_is_here() -> None:

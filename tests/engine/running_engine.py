@@ -36,8 +36,11 @@ StartEngine = Callable[..., subprocess.Popen[bytes]]
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Health]:
-    """An engine in this process that starts again whatever stopped it, as process.run does."""
+async def running(settings: Settings, sentence: str = "leading") -> AsyncIterator[Health]:
+    """An engine in this process that starts again whatever stopped it, as process.run does.
+
+    The block begins when the engine says `sentence`.
+    """
     stop, health = asyncio.Event(), Health()
 
     async def live() -> None:
@@ -49,7 +52,7 @@ async def running(settings: Settings) -> AsyncIterator[Health]:
     task = asyncio.create_task(live())
     try:
         async with asyncio.timeout(60):
-            while health.sentence != "leading" and not task.done():
+            while health.sentence != sentence and not task.done():
                 await asyncio.sleep(0.02)
         yield health
     finally:
@@ -117,9 +120,6 @@ async def claim_for_nobody(settings: Settings) -> None:
     """Take the lead away, so that no engine executes what comes next."""
     usurper = await Leadership.open(settings.redis_url)
     await usurper.claim(await epochs.next_epoch(settings.database_url))
-    beating = asyncio.create_task(usurper.beat())
-    await asyncio.sleep(0)
-    beating.cancel()
     usurper.close()
 
 

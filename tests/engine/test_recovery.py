@@ -161,15 +161,14 @@ async def test_what_postgres_took_meanwhile_of_a_lost_tail_is_loaded_first(
     await write_everything(settings)
     leader = await Leadership.open(settings.redis_url)
     await leader.claim(await epochs.next_epoch(settings.database_url))
-    beating = asyncio.create_task(leader.beat())
-    health = Health()
-    standby = asyncio.create_task(service.run(settings, health, asyncio.Event()))
-    async with asyncio.timeout(60):
-        while not health.ready:
-            await asyncio.sleep(0.02)
+    with leader.beating():
+        health = Health()
+        standby = asyncio.create_task(service.run(settings, health, asyncio.Event()))
+        async with asyncio.timeout(60):
+            while not health.ready:
+                await asyncio.sleep(0.02)
 
-    execute_sql(settings.database_url, "UPDATE position SET number = number + 5")
-    beating.cancel()
+        execute_sql(settings.database_url, "UPDATE position SET number = number + 5")
     leader.close()
 
     with pytest.raises(WorldFailed, match="Postgres has gone on"):

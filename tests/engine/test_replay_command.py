@@ -9,22 +9,20 @@ from pathlib import Path
 import pytest
 from naive_exchange import NaiveExchange
 
-from exchange.engine.replay import (
-    DECIMALS,
-    MARKET,
-    ORDER_COLUMNS,
-    TRADE_COLUMNS,
-    BadRecord,
-    RecordedOrder,
-    Replay,
-    first_difference,
-    read_orders,
-    read_trades,
-)
+from exchange.engine.replay import MARKET, Replay, first_difference
 from exchange.services.amounts import format_amount
 from exchange.services.commands import CancelOrder, NewOrder, PlaceOrder
 from exchange.services.messages import Placed
 from exchange.services.orders import OrderType, Side
+from exchange.services.recordings import (
+    DECIMALS,
+    ORDER_COLUMNS,
+    TRADE_COLUMNS,
+    BadRecord,
+    RecordedOrder,
+    read_orders,
+    read_trades,
+)
 
 SAMPLES = Path(__file__).resolve().parents[2] / "docs" / "samples"
 

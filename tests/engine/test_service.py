@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -21,6 +23,8 @@ from servers import KillableServer
 from exchange.engine import service
 from exchange.postgres_db import epochs
 from exchange.redis.journal import Journal, NotIngested
+from exchange.redis.leadership import SILENCE_S, Leadership
+from exchange.redis.outcomes import Outcomes
 from exchange.services.commands import CreateAccount
 from exchange.services.market_view import MarketViews
 from exchange.services.messages import (
@@ -134,6 +138,52 @@ async def test_a_frozen_leader_that_wakes_up_cannot_write(
 
     outcomes = await all_outcomes(settings)
     assert [one.uid for one in outcomes if isinstance(one.result, Created)] == list(range(1, 60))
+
+
+@pytest.fixture
+async def slow_leader(
+    settings: Settings, start_engine: StartEngine, monkeypatch: pytest.MonkeyPatch
+) -> subprocess.Popen[bytes]:
+    """A leader for which the command `slow` takes several times the silence that says it is dead."""
+    monkeypatch.setenv("SECONDS", str(4 * SILENCE_S))
+    leader = start_engine(str(Path(__file__).with_name("slow_engine.py")))
+    await outcome_of(settings, command(1))
+    return leader
+
+
+async def test_a_command_that_takes_long_does_not_cost_the_lead(
+    settings: Settings, slow_leader: subprocess.Popen[bytes]
+) -> None:
+    async with (
+        running(settings, "standing by") as standby,
+        await Outcomes.open(settings.redis_url) as outcomes,
+    ):
+        _, _, before = await outcomes.tops()
+
+        outcome = await outcome_of(settings, CreateAccount(uid=2, name="slow"))
+
+        assert isinstance(outcome.result, Created)
+        assert await outcomes.tops() == (outcome.number, outcome.number, before)
+        assert standby.sentence == "standing by"
+    assert slow_leader.poll() is None
+
+
+async def test_a_leader_that_is_replaced_within_a_command_cannot_write_what_it_led_to(
+    settings: Settings, slow_leader: subprocess.Popen[bytes]
+) -> None:
+    journal = await Journal.open(settings.redis_url, name="test")
+    slow = CreateAccount(uid=2, name="slow")
+    async with running(settings, "standing by"):
+        number = await journal.append(payload(slow), 1, clock=now_us())
+
+        # In the name of a leader that is at work: the standby claims at once.
+        await (await Leadership.open(settings.redis_url)).hand_over()
+        await outcome_of(settings, command(3))
+
+    outcomes = await all_outcomes(settings)
+    assert [one.uid for one in outcomes if isinstance(one.result, Created)] == [1, 2, 3]
+    assert [one.number for one in outcomes if one.uid == 2] == [number]
+    assert slow_leader.poll() is None
 
 
 async def test_a_killed_leader_is_replaced_and_nothing_is_executed_twice(

@@ -15,6 +15,11 @@ import pytest
 from backend.api_client import Trader
 from running_exchange import RunningExchange
 
+from exchange.services.amounts import format_amount
+from exchange.services.orders import Side
+from exchange.services.recordings import read_trades
+
+SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 WAIT_S_MAX = 90.0
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDC")
 
@@ -76,25 +81,76 @@ def test_a_market_that_does_not_exist_is_named(demo: RunningExchange) -> None:
     assert "NOSUCH does not trade here" in done.stderr
 
 
-def test_it_goes_on_after_a_kill_and_takes_its_orders_with_it_at_the_end(
-    demo: RunningExchange,
-) -> None:
+def test_it_goes_on_after_a_kill(demo: RunningExchange) -> None:
     pid = simulation(demo)
     os.kill(pid, signal.SIGKILL)
     until(lambda: simulation(demo) != pid)
     trades = get(demo, "trades?symbol=SOLUSDC&limit=1")[0]["id"]
+
     until(lambda: get(demo, "trades?symbol=SOLUSDC&limit=1")[0]["id"] > trades)
 
-    assert demo.stop() == 0
 
-    plain = RunningExchange(demo.data)
-    plain.start()
-    try:
-        for symbol in SYMBOLS:
-            depth = get(plain, f"depth?symbol={symbol}")
-            assert (depth["bids"], depth["asks"]) == ([], [])
-    finally:
-        plain.stop()
+@pytest.fixture(scope="module")
+def plain(demo: RunningExchange) -> Iterator[RunningExchange]:
+    """The same exchange, started again without a demo."""
+    assert demo.stop() == 0
+    exchange = RunningExchange(demo.data)
+    exchange.start()
+    yield exchange
+    exchange.stop()
+
+
+def test_it_takes_its_orders_with_it(plain: RunningExchange) -> None:
+    for symbol in SYMBOLS:
+        depth = get(plain, f"depth?symbol={symbol}")
+        assert (depth["bids"], depth["asks"]) == ([], [])
+
+
+def test_a_recording_leads_to_the_recorded_trades(plain: RunningExchange, tmp_path: Path) -> None:
+    for name in ("orders.csv", "trades.csv"):
+        # One of its quantities is between two lots of this market.
+        text = (SAMPLES / name).read_text(encoding="utf-8").replace("0.12345678", "0.12345000")
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    with (tmp_path / "trades.csv").open(encoding="utf-8", newline="") as file:
+        recorded = list(read_trades("trades.csv", file))
+
+    done = simulate(
+        "BTCUSDT", "--replay", str(tmp_path / "orders.csv"), "--speed", "max",
+        "--data", str(plain.data),
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    trades = get(plain, f"trades?symbol=BTCUSDT&limit={len(recorded)}")
+    assert [told(trade) for trade in trades] == [
+        (
+            format_amount(one.price, 8),
+            format_amount(one.quantity, 8),
+            one.taker_side is Side.SELL,
+        )
+        for one in recorded
+    ]
+    assert get(plain, "depth?symbol=BTCUSDT")["bids"] == []
+
+
+def told(trade: dict[str, Any]) -> tuple[str, str, bool]:
+    return trade["price"], trade["qty"], trade["isBuyerMaker"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--replay", "no-such-file"], "A file cannot be read"),
+        (["--replay", str(SAMPLES / "trades.csv")], "must begin with time_ms,kind"),
+        (["--replay", str(SAMPLES / "orders.csv")], "A recording is of one market: name it."),
+    ],
+)
+def test_a_recording_that_cannot_be_played_is_named(
+    plain: RunningExchange, arguments: list[str], sentence: str
+) -> None:
+    done = simulate("--data", str(plain.data), *arguments)
+
+    assert done.returncode == 1
+    assert sentence in done.stderr
 
 
 def simulation(exchange: RunningExchange) -> int:
@@ -102,7 +158,9 @@ def simulation(exchange: RunningExchange) -> int:
     return pid
 
 
-@pytest.mark.parametrize("arguments", [["--intensity", "0"], ["--minutes", "0"], ["--nonsense"]])
+@pytest.mark.parametrize(
+    "arguments", [["--intensity", "0"], ["--minutes", "0"], ["--speed", "0"], ["--nonsense"]]
+)
 def test_it_is_bounded(arguments: list[str]) -> None:
     assert simulate(*arguments).returncode == 2
 

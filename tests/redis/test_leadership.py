@@ -1,6 +1,8 @@
 """Leading: one writer, whatever else runs, dies, freezes or wakes up."""
 
 import asyncio
+import threading
+import time
 from contextlib import aclosing
 
 import pytest
@@ -8,8 +10,9 @@ from frames import command, frame, now_us, opened, payload
 from servers import KillableServer
 
 from exchange.redis.connection import ConnectionLost
+from exchange.redis.heartbeat import Heartbeat
 from exchange.redis.journal import Closed, Journal, NotIngested
-from exchange.redis.leadership import SILENCE_S, Fenced, Leadership, vacant
+from exchange.redis.leadership import SILENCE_S, Fenced, Leadership, Vigil
 from exchange.redis.outcomes import Outcomes
 from exchange.services.process import OperatorNeeded
 
@@ -134,33 +137,81 @@ async def test_a_leader_without_work_learns_that_its_claim_is_gone(
         await leadership.confirm()
 
 
+async def vacant(url: str) -> None:
+    vigil = await Vigil.open(url)
+    try:
+        await vigil.vacant()
+    finally:
+        vigil.close()
+
+
+async def test_a_leader_that_spoke_while_nobody_looked_leads(
+    leadership: Leadership, redis_url: str
+) -> None:
+    vigil = await Vigil.open(redis_url)
+    with leadership.beating():
+        until = time.monotonic() + 2 * SILENCE_S
+        while time.monotonic() < until:
+            pass  # As an engine that loads its state; what was said waits in the connection.
+        waiting = asyncio.create_task(vigil.vacant())
+        await asyncio.sleep(SILENCE_S / 2)
+        assert not waiting.done()
+
+    async with asyncio.timeout(5):
+        await waiting
+    vigil.close()
+
+
 async def test_leadership_is_vacant_only_after_silence(
     leadership: Leadership, redis_url: str
 ) -> None:
-    beating = asyncio.create_task(leadership.beat())
-    waiting = asyncio.create_task(vacant(redis_url))
-    await asyncio.sleep(SILENCE_S * 2)
-    assert not waiting.done()
-
-    beating.cancel()
+    with leadership.beating():
+        waiting = asyncio.create_task(vacant(redis_url))
+        await asyncio.sleep(SILENCE_S * 2)
+        assert not waiting.done()
 
     async with asyncio.timeout(60):
         await waiting
 
 
+async def test_a_busy_event_loop_does_not_silence_its_leader(
+    leadership: Leadership, redis_url: str
+) -> None:
+    standing_by = asyncio.create_task(asyncio.to_thread(asyncio.run, vacant(redis_url)))
+    with leadership.beating():
+        await asyncio.sleep(SILENCE_S)
+        until = time.monotonic() + 3 * SILENCE_S
+        while time.monotonic() < until:
+            pass  # As one very long command would.
+        assert not standing_by.done()
+
+    await standing_by
+
+
+async def test_a_leader_whose_event_loop_is_stuck_falls_silent(
+    leadership: Leadership, redis_url: str
+) -> None:
+    with Heartbeat(redis_url, 1, loop_silent_s=SILENCE_S):
+        standing_by = threading.Thread(target=asyncio.run, args=(vacant(redis_url),))
+        standing_by.start()
+
+        standing_by.join(10)
+
+        assert not standing_by.is_alive()
+
+
 async def test_a_leader_that_hands_over_is_followed_at_once(
     leadership: Leadership, redis_url: str
 ) -> None:
-    beating = asyncio.create_task(leadership.beat())
-    assert not await leadership.hand_over()
-    waiting = asyncio.create_task(vacant(redis_url))
-    await asyncio.sleep(0.1)
+    with leadership.beating():
+        assert not await leadership.hand_over()
+        waiting = asyncio.create_task(vacant(redis_url))
+        await asyncio.sleep(0.1)
 
-    assert await leadership.hand_over()
+        assert await leadership.hand_over()
 
-    async with asyncio.timeout(SILENCE_S):
-        await waiting
-    beating.cancel()
+        async with asyncio.timeout(SILENCE_S):
+            await waiting
 
 
 async def test_an_append_survives_a_broken_connection(

@@ -180,6 +180,8 @@ async def test_a_follower_of_what_a_restarted_redis_has_lost_begins_again(
     await leadership.claim(1)
     await leadership.append(frame(0, 3))
     own_redis.stop()
+    if not (tmp_path / "redis").is_dir():
+        pytest.skip("the data of a container does not lie in a folder that can be set back")
     copy = shutil.copytree(tmp_path / "redis", tmp_path / "copy")
     own_redis.start()
     leadership = await Leadership.open(own_redis.url)

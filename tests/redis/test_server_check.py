@@ -2,6 +2,7 @@
 
 import pytest
 import redis
+import redis.asyncio
 
 from exchange.redis.connection import Connection, ConnectionLost
 from exchange.redis.server_check import check
@@ -26,6 +27,29 @@ async def test_a_forgetful_redis_is_refused(redis_url: str, name: str, value: st
             await check(redis_url)
     finally:
         server.config_set(name, str(before))
+        server.close()
+
+
+async def test_a_redis_that_hides_its_configuration_is_refused_unless_that_is_allowed(
+    redis_url: str,
+) -> None:
+    server = redis.Redis.from_url(redis_url)
+    server.acl_setuser(
+        "shut",
+        enabled=True,
+        passwords=["+word"],
+        keys=["*"],
+        categories=["+@all"],
+        commands=["-config"],
+    )
+    shut = redis_url.replace("redis://", "redis://shut:word@")
+    try:
+        with pytest.raises(OperatorNeeded, match="ACK=postgres"):
+            await check(shut)
+        assert not await check(shut, may_be_unchecked=True)
+        assert await check(redis_url, may_be_unchecked=True)
+    finally:
+        server.acl_deluser("shut")
         server.close()
 
 

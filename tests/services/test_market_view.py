@@ -8,8 +8,17 @@ import msgspec
 import pytest
 from made_outcomes import BTCUSDT, MARKETS, START, UNIT, level, outcome, trade, views
 
-from exchange.services.candles import DAY, HOUR, MINUTE, Interval, fold_trades
-from exchange.services.market_view import RECENT_TRADES, MarketView, MarketViews
+from exchange.services.candles import (
+    DAY,
+    HOUR,
+    MINUTE,
+    Candle,
+    Interval,
+    add_up,
+    fold_trades,
+    merge,
+)
+from exchange.services.market_view import RECENT_TRADES, MarketView, MarketViews, _Minutes
 from exchange.services.markets import Mode
 from exchange.services.messages import (
     JUMP,
@@ -321,3 +330,28 @@ def test_a_result_of_any_kind_carries_rows() -> None:
     (change,) = views(BTCUSDT).apply(placed)
 
     assert (change.first_update_id, change.last_update_id) == (1, 1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_stretch_of_minutes_is_their_sum_whatever_was_asked_before(seed: int) -> None:
+    chance = random.Random(seed)
+    minutes, known = _Minutes(), dict[int, Candle]()
+    newest = START
+    for id in range(1, 400):
+        newest += chance.choice((0, 0, MINUTE, MINUTE, 7 * MINUTE))
+        # Now and then a trade comes late.
+        opened = newest - chance.choice((0,) * 9 + (MINUTE, 50 * MINUTE))
+        candle = Candle(
+            symbol="SOLUSDC", interval=Interval.MINUTE_1, open_time=opened, open=id,
+            high=chance.randrange(900, 1_000), low=chance.randrange(100), close=id, volume=id,
+            quote_volume=id, trades=1, taker_base=0, taker_quote=id, first_trade_id=id,
+            last_trade_id=id,
+        )  # fmt: skip
+        minutes.add(candle)
+        known[opened] = merge(known[opened], candle) if opened in known else candle
+
+        for width in (5, 59, 60, 61, 240, 600):
+            start = newest - chance.randrange(3) * MINUTE - width * MINUTE
+            end = start + width * MINUTE - chance.randrange(2)
+            asked = (one for opened, one in sorted(known.items()) if start <= opened <= end)
+            assert minutes.between(start, end) == add_up(asked)

@@ -113,3 +113,12 @@ def test_anything_else_is_no_address(text: str) -> None:
 
 def test_an_address_prints_as_it_is_written() -> None:
     assert str(Address("127.0.0.1", 8080)) == "127.0.0.1:8080"
+
+
+def test_an_unchecked_journal_needs_a_stricter_acknowledgement() -> None:
+    unchecked = {"JOURNAL_UNCHECKED": "1"}
+
+    assert not Settings.from_environment(unchecked).may_be_unchecked
+    assert Settings.from_environment({**unchecked, "ACK": "postgres"}).may_be_unchecked
+    with pytest.raises(InvalidSettings, match="ack"):
+        Settings.from_environment({"ACK": "nobody"})

@@ -43,7 +43,7 @@ def test_a_journal_that_is_damaged_in_its_middle_is_refused_and_left_as_it_is(
     exchange.account("alice")
     exchange.deposit("alice", "USDC", "5", reference="before")
     exchange.stop()
-    (journal,) = (exchange.data / "redis" / "appendonlydir").glob("*.incr.aof")
+    journal = exchange.journal_file
     content = journal.read_bytes()
     # The length of something that comes later than the middle, so that nobody could cut it off.
     place = content.index(b"\r\n$", len(content) // 2) + 2

@@ -108,7 +108,7 @@ async def test_a_journal_that_lost_its_tail_goes_on_from_postgres(
         exchange.launcher.kill()
         exchange.launcher.wait()
         _wait_for_end(exchange.pids()["redis"])
-        (journal,) = (exchange.data / "redis" / "appendonlydir").glob("*.incr.aof")
+        journal = exchange.journal_file
         os.truncate(journal, journal.stat().st_size - lost_bytes)
 
         exchange.start()

@@ -130,6 +130,8 @@ class Barrier:
         if self._asking is None:
             loop = asyncio.get_running_loop()
             self._asking = asyncio.ensure_future(self._outcomes.top())
+            # Whoever asked may be gone when it fails.
+            self._asking.add_done_callback(_take_notice)
             # Nobody who comes after the question was sent may use its answer: what they were
             # told meanwhile may be younger.
             loop.call_soon(self._forget_question)
@@ -137,6 +139,11 @@ class Barrier:
 
     def _forget_question(self) -> None:
         self._asking = None
+
+
+def _take_notice(asked: asyncio.Future[int]) -> None:
+    if not asked.cancelled():
+        asked.exception()
 
 
 @contextmanager

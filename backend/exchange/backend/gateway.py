@@ -27,11 +27,15 @@ from exchange.redis.journal import (
     NotIngested,
 )
 from exchange.redis.outcomes import Outcomes
+from exchange.redis.written import WrittenOutcomes
+from exchange.services.clock import now_us
 from exchange.services.commands import ADDS_EXPOSURE, AnyCommand
 from exchange.services.messages import Opened, Outcome, encode
 
 APPENDS_MAX = 2
 WAITING_MAX = 20_000
+ORDERS_WAITING_MAX = 2_000
+"""With so many commands under way new orders are refused: an answer that comes late helps nobody."""
 ANSWER_S_MAX = 10.0
 MEMORY_POLL_S = 1.0
 MEMORY_SHARE_FOR_ORDERS = 0.70
@@ -65,12 +69,16 @@ class OutcomeUnknown(Exception):
 
 
 class _Request(Struct, eq=False):
-    """A command under way. `number` is 0 until the journal has said it."""
+    """A command under way. `number` is 0 until the journal has said it.
+
+    `began` is for the statistics, `expires` is the loop's time.
+    """
 
     command: AnyCommand
     payload: bytes
     future: asyncio.Future[Outcome]
     began: float
+    expires: float
     number: int = 0
     outcome: Outcome | None = None
 
@@ -79,12 +87,20 @@ class Gateway:
     """Give it commands with `submit`, and let `run` follow the outcomes."""
 
     def __init__(
-        self, journal: Journal, outcomes: Outcomes, views: Sequence[Callable[[Outcome], object]]
+        self,
+        journal: Journal,
+        outcomes: Outcomes,
+        views: Sequence[Callable[[Outcome], object]],
+        written: WrittenOutcomes | None = None,
     ) -> None:
-        """Each of `views` is called with every outcome, in order, before anybody is answered."""
+        """Each of `views` is called with every outcome, in order, before anybody is answered.
+
+        With `written` all of them hear of an outcome only when it is in Postgres.
+        """
         self._journal = journal
         self._outcomes = outcomes
         self._views = views
+        self._written = written
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Request] = deque()
         self._by_uid: dict[int, _Request] = {}
@@ -103,7 +119,11 @@ class Gateway:
         if not command.uid:
             command = replace(command, uid=_new_uid())
         request = _Request(
-            command, encode(command), self._loop.create_future(), time.perf_counter()
+            command,
+            encode(command),
+            self._loop.create_future(),
+            time.perf_counter(),
+            self._loop.time() + ANSWER_S_MAX,
         )
         # Registered before it is sent: its outcome can be here before the journal's own answer.
         self._by_uid[command.uid] = request
@@ -140,7 +160,8 @@ class Gateway:
             self._give_up(list(self._by_uid.values()))
 
     async def _follow(self, position: int) -> None:
-        async for frames in self._outcomes.follow(position):
+        followed = self._written or self._outcomes
+        async for frames in followed.follow(position):
             for frame in frames:
                 for outcome in frame.outcomes:
                     self._take(outcome)
@@ -170,16 +191,15 @@ class Gateway:
             ORDER_SECONDS.observe(time.perf_counter() - request.began)
 
     def _refuse_if_full(self, command: AnyCommand) -> None:
-        limit = (
-            MEMORY_SHARE_FOR_ORDERS
-            if isinstance(command, ADDS_EXPOSURE)
-            else MEMORY_SHARE_FOR_ANYTHING
-        )
+        adds_exposure = isinstance(command, ADDS_EXPOSURE)
+        limit = MEMORY_SHARE_FOR_ORDERS if adds_exposure else MEMORY_SHARE_FOR_ANYTHING
         if self._broken.done():
             raise NotExecuted(Closed.CLOSED)
+        if adds_exposure and self._written is not None and self._written.is_behind:
+            raise NotExecuted(Closed.BUSY)
         if self._memory_share > limit:
             raise NotExecuted(Closed.MEMORY)
-        if len(self._by_uid) >= WAITING_MAX:
+        if len(self._by_uid) >= (ORDERS_WAITING_MAX if adds_exposure else WAITING_MAX):
             raise NotExecuted(Closed.BUSY)
 
     def _send(self) -> None:
@@ -235,8 +255,7 @@ class Gateway:
 
     async def _ingest(self, requests: list[_Request], *, lag_max: int) -> int:
         payload = b"[" + b",".join(request.payload for request in requests) + b"]"
-        clock = time.time_ns() // 1_000
-        return await self._journal.append(payload, len(requests), clock=clock, lag_max=lag_max)
+        return await self._journal.append(payload, len(requests), clock=now_us(), lag_max=lag_max)
 
     def _refuse(self, requests: list[_Request], reason: Closed) -> None:
         for request in requests:
@@ -261,8 +280,8 @@ class Gateway:
     async def _expire(self) -> None:
         while True:
             await asyncio.sleep(0.25)
-            limit = time.perf_counter() - ANSWER_S_MAX
-            self._give_up([late for late in self._by_uid.values() if late.began < limit])
+            now = self._loop.time()
+            self._give_up([late for late in self._by_uid.values() if late.expires < now])
 
     async def _watch_memory(self) -> None:
         while True:

@@ -20,6 +20,7 @@ from exchange.backend.headers import ANY_ORIGIN
 from exchange.backend.parameters import parse
 from exchange.backend.request_limits import RequestLimits
 from exchange.backend.state import Current
+from exchange.services.clock import now_us
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -127,7 +128,7 @@ class Responder:
 
     def _visit(self, scope: Scope) -> Visit:
         address = address_of(scope, self._current.proxies)
-        return Visit(self._current, self._limits, address, time.time_ns() // 1_000)
+        return Visit(self._current, self._limits, address, now_us())
 
 
 def _order_headers(endpoint: Endpoint, call: Call) -> Headers:

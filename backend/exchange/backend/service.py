@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -25,11 +24,14 @@ from exchange.backend.vault import Vault
 from exchange.postgres_db.connection import pool
 from exchange.postgres_db.epochs import cluster_uuid
 from exchange.postgres_db.snapshot import Snapshot, open_snapshot
+from exchange.postgres_db.standing import standing_reader
 from exchange.redis import server_check
 from exchange.redis.journal import Journal
 from exchange.redis.listen_keys import ListenKeys
 from exchange.redis.outcomes import Outcomes
+from exchange.redis.written import WrittenOutcomes
 from exchange.services.candles import MINUTE, Interval
+from exchange.services.clock import now_us
 from exchange.services.commands import AddAsset, AddMarket
 from exchange.services.market_view import CANDLES_KEPT, RECENT_TRADES, MarketViews
 from exchange.services.markets import default_markets
@@ -103,9 +105,14 @@ class Backend:
         await self._listeners.close()
 
     async def _live(self, settings: Settings, health: Health, vault: Vault) -> None:
-        await server_check.check(settings.redis_url)
+        is_checked = await server_check.check(
+            settings.redis_url, may_be_unchecked=settings.may_be_unchecked
+        )
         dsn = settings.database_dsn()
-        async with await Outcomes.open(settings.redis_url) as outcomes:
+        async with (
+            await Outcomes.open(settings.redis_url) as outcomes,
+            standing_reader(dsn, application_name=NAME) as ask,
+        ):
             journal = await Journal.open(settings.redis_url, name=NAME)
             listen_keys = ListenKeys(settings.redis_url)
             try:
@@ -119,16 +126,20 @@ class Backend:
                 try:
                     barrier = Barrier(outcomes, connections, position)
                     followers = [directory.apply, views.apply, limits.apply, streams.apply]
+                    is_strict = settings.ack == "postgres"
+                    written = WrittenOutcomes(outcomes, ask) if is_strict else None
                     state = State(
                         directory=directory,
                         views=views,
-                        gateway=_gateway(journal, outcomes, followers, barrier),
+                        gateway=_gateway(journal, outcomes, followers, barrier, written),
                         barrier=barrier,
                         outcomes=outcomes,
                         order_limits=limits,
                         user_streams=streams,
                         listen_keys=listen_keys,
                         database=connections,
+                        ack=settings.ack,
+                        is_journal_checked=is_checked,
                     )
                     await self._follow(settings, health, state, position)
                 finally:
@@ -162,17 +173,18 @@ def _gateway(
     outcomes: Outcomes,
     followers: Sequence[Callable[[Outcome], object]],
     barrier: Barrier,
+    written: WrittenOutcomes | None,
 ) -> Gateway:
     def pass_barrier(outcome: Outcome) -> None:
         barrier.views.advance(outcome.number)
 
     # Whoever waits at the barrier reads what the others have made of the outcome: they come first.
-    return Gateway(journal, outcomes, [*followers, pass_barrier])
+    return Gateway(journal, outcomes, [*followers, pass_barrier], written)
 
 
 async def _load(snapshot: Snapshot, vault: Vault) -> tuple[Directory, MarketViews]:
     rows = await snapshot.control_rows()
-    now = time.time_ns() // 1_000
+    now = now_us()
     since = now - now % MINUTE - CANDLES_KEPT
     views = MarketViews.load(
         snapshot.position.number,
@@ -186,7 +198,7 @@ async def _load(snapshot: Snapshot, vault: Vault) -> tuple[Directory, MarketView
 
 async def _load_order_limits(snapshot: Snapshot, limits: ApiLimits) -> OrderLimits:
     counts = OrderCounts()
-    now = time.time_ns() // 1_000
+    now = now_us()
     for width in (SHORT, LONG):
         start = now - now % width
         counts.load(width, start, await snapshot.unfilled_orders(start))

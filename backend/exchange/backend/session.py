@@ -1,6 +1,5 @@
 """What a connection of the WebSocket API remembers: who has logged on, and what it listens to."""
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from exchange.backend.endpoints import Call, Endpoint, Security
 from exchange.backend.formats import Json, TimeUnit
 from exchange.backend.parameters import integer_parameter
 from exchange.backend.state import Current, State
+from exchange.services.clock import now_us
 from exchange.services.user_event_formats import terminated
 from exchange.services.user_streams import Message
 
@@ -42,7 +42,7 @@ class Session:
         self.leave = leave
         self.unit = unit
         self._current = current
-        self._connected = _now()
+        self._connected = now_us()
         self._api_key: str | None = None
         self._authorized: int | None = None
         self._subscriptions: dict[int, Subscription] = {}
@@ -140,7 +140,7 @@ class Session:
 
     def announce_shutdown(self) -> None:
         """The server goes away: time to connect elsewhere."""
-        event = {"e": "serverShutdown", "E": self.unit.of(_now())}
+        event = {"e": "serverShutdown", "E": self.unit.of(now_us())}
         self.write(msgspec.json.encode({"event": event}))
 
     def close(self) -> None:
@@ -191,7 +191,7 @@ class Subscription:
     def end(self) -> None:
         """Say that it is over."""
         self.stop()
-        content = terminated(_now(), self._session.unit)
+        content = terminated(now_us(), self._session.unit)
         self._write(msgspec.json.encode(content))
 
     def stop(self) -> None:
@@ -216,8 +216,3 @@ def _method(
         security=security,
         weight=WEIGHT,
     )
-
-
-def _now() -> int:
-    """µs since the Unix epoch."""
-    return time.time_ns() // 1_000

@@ -28,6 +28,7 @@ from exchange.backend.socket_requests import (
     parse_request,
 )
 from exchange.backend.state import Current
+from exchange.services.clock import now_us
 
 PATHS = ("/ws-api/v3", "/ws-api/v3/")
 TIME_UNIT = choice_parameter(
@@ -67,7 +68,7 @@ class SocketApi:
         assert opened["type"] == "websocket.connect", opened
         address = address_of(scope, self._current.proxies)
         try:
-            Visit(self._current, self._limits, address, _now()).enter()
+            Visit(self._current, self._limits, address, now_us()).enter()
             if scope["path"] not in PATHS:
                 errors.NO_SUCH_PATH.refuse()
             options = OPTIONS.read(parse(scope["query_string"], b"").values)
@@ -114,7 +115,7 @@ class _Dialogue:
 
     async def answer(self, text: str | bytes) -> None:
         """Answer one request. A fault of ours is answered with 500 and raised all the same."""
-        exchange = _Exchange(Visit(self._current, self._limits, self._address, _now()))
+        exchange = _Exchange(Visit(self._current, self._limits, self._address, now_us()))
         try:
             exchange.request = parse_request(text)
             exchange.visit.enter()
@@ -199,7 +200,7 @@ def _told(error: ApiError) -> Json:
     """An error, with when to come back: there are no headers that could say it."""
     content = error.content()
     if error.status in (errors.TOO_MANY, errors.BANNED) and error.retry_after_s is not None:
-        now = _now() // 1_000
+        now = now_us() // 1_000
         times = {"serverTime": now, "retryAfter": now + error.retry_after_s * 1_000}
         content["data"] = {**content.get("data", {}), **times}
     return content
@@ -215,8 +216,3 @@ async def _deny(send: Send, error: ApiError) -> None:
         }
     )
     await send({"type": "websocket.http.response.body", "body": error.body()})
-
-
-def _now() -> int:
-    """µs since the Unix epoch."""
-    return time.time_ns() // 1_000

@@ -13,6 +13,7 @@ from exchange.redis.outcomes import Outcomes
 from exchange.services.market_view import MarketViews
 from exchange.services.proxies import Proxies
 from exchange.services.rate_limits import API_LIMITS, ApiLimits
+from exchange.services.settings import Acknowledgement
 from exchange.services.user_streams import UserStreams
 
 
@@ -28,6 +29,8 @@ class State(msgspec.Struct, frozen=True):
     user_streams: UserStreams
     listen_keys: ListenKeys
     database: asyncpg.Pool
+    ack: Acknowledgement
+    is_journal_checked: bool
 
 
 class Current:

@@ -19,6 +19,8 @@ async def read(current: Current, health: Health) -> dict[str, Any]:
         "positions": {"journal": None, "engine": None, "database": None},
         "lag": {"engine": None, "database": None},
         "gate": "closed",
+        "ack": None,
+        "journalChecked": None,
         "markets": [],
         "accounts": 0,
         "alarms": None,
@@ -37,6 +39,8 @@ async def read(current: Current, health: Health) -> dict[str, Any]:
         "positions": {"journal": journal, "engine": engine, "database": database},
         "lag": {"engine": max(journal - engine, 0), "database": max(engine - database, 0)},
         "gate": "open" if is_open else "closed",
+        "ack": state.ack,
+        "journalChecked": state.is_journal_checked,
         "markets": [
             {"symbol": market.symbol, "mode": market.mode.value}
             for market in state.directory.markets.values()

@@ -4,7 +4,6 @@ It also forgets what nobody needs any more: the streams behind what is written, 
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Sequence
 from contextlib import aclosing
 
@@ -23,6 +22,7 @@ from exchange.redis.journal import ChainBroken, JournalGap, JournalLost
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
 from exchange.services.candles import SECONDS_KEPT, Interval
+from exchange.services.clock import now_us
 from exchange.services.messages import OutcomeFrame
 from exchange.services.process import Health, OperatorNeeded, until_stopped, wait
 from exchange.services.settings import Settings
@@ -61,7 +61,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     """One life of a db-processor, from nothing to writing; ends by `stop` or by an exception."""
     # Its sentence stays: what an operator has to do is said until it is done.
     health.ready = False
-    await check(settings.redis_url)
+    await check(settings.redis_url, may_be_unchecked=settings.may_be_unchecked)
     dsn = settings.database_dsn()
     async with connected(
         dsn, application_name="exchange-db-processor", transaction_idle_s=TRANSACTION_IDLE_S
@@ -76,7 +76,9 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             await _check_journal(outcomes, position.number)
             health.set(True, "writing")
             log.info("writing", position=position.number)
-            processor = _Processor(connection, outcomes, position)
+            # Where answers wait for the commit, the next ones are those that wait for company.
+            linger_s = 0.0 if settings.ack == "postgres" else LINGER_S
+            processor = _Processor(connection, outcomes, position, linger_s)
             await processor.run(stop, audit_for_ever(settings))
 
 
@@ -84,14 +86,20 @@ class _Processor:
     """Reads ahead, so that the next batch is there when the last one is committed."""
 
     def __init__(
-        self, connection: asyncpg.Connection, outcomes: Outcomes, position: Position
+        self,
+        connection: asyncpg.Connection,
+        outcomes: Outcomes,
+        position: Position,
+        linger_s: float,
     ) -> None:
         self._connection = connection
         self._outcomes = outcomes
         self._number = position.number
+        self._linger_s = linger_s
         self._busy = False
-        self._retention = Retention(position.number, time.monotonic())
-        self._tidied = time.monotonic()
+        self._time = asyncio.get_running_loop().time
+        self._retention = Retention(position.number, self._time())
+        self._tidied = self._time()
         # None says that there is nothing more for the moment.
         self._waiting: asyncio.Queue[OutcomeFrame | None] = asyncio.Queue(FRAMES_WAITING_MAX)
         POSITION.set(position.number)
@@ -116,15 +124,15 @@ class _Processor:
         """Until `stop`, and then up to where the outcomes end at that moment."""
         target: int | None = None
         until = float("inf")
-        while target is None or (self._number < target and time.monotonic() < until):
+        while target is None or (self._number < target and self._time() < until):
             if batch := await self._batch():
                 await self._commit(batch)
             # Also when there is nothing new: a backend may have begun to listen since.
             await self._outcomes.publish_position(self._number)
-            if time.monotonic() - self._tidied > TIDY_S:
+            if self._time() - self._tidied > TIDY_S:
                 await self._tidy()
             if target is None and stop.is_set():
-                target, until = await self._outcomes.top(), time.monotonic() + STOP_S_MAX
+                target, until = await self._outcomes.top(), self._time() + STOP_S_MAX
         log.info("stopped", position=self._number)
 
     async def _batch(self) -> list[OutcomeFrame]:
@@ -133,7 +141,7 @@ class _Processor:
         commands = 0
         frame = await self._waiting.get()
         try:
-            async with asyncio.timeout(LINGER_S if self._busy else 0):
+            async with asyncio.timeout(self._linger_s if self._busy else 0):
                 while frame is not None:
                     frames.append(frame)
                     commands += len(frame.outcomes)
@@ -150,12 +158,12 @@ class _Processor:
         with COMMIT_SECONDS.time():
             position = await write(self._connection, batch)
         self._number = position.number
-        self._retention.note(position.number, commands, time.monotonic())
+        self._retention.note(position.number, commands, self._time())
         POSITION.set(position.number)
         BATCH_SIZE.observe(commands)
 
     async def _tidy(self) -> None:
-        self._tidied = now = time.monotonic()
+        self._tidied = now = self._time()
         # A journal that somebody has emptied is as quiet as one that nobody writes to.
         await _check_journal(self._outcomes, self._number)
         used, limit = await self._outcomes.memory()
@@ -163,7 +171,7 @@ class _Processor:
         number = self._retention.droppable(now, memory_share=share)
         if number is not None:
             await self._outcomes.trim(number)
-        oldest = time.time_ns() // 1_000 - SECONDS_KEPT
+        oldest = now_us() - SECONDS_KEPT
         with reporting_failures():
             await self._connection.execute(_DELETE_SECONDS, oldest, CANDLES_AT_ONCE)
 

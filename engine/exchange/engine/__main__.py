@@ -22,18 +22,13 @@ from rich.table import Table
 
 from exchange.engine import cost_bench
 from exchange.engine.recovery import begin_without_journal, diagnose
-from exchange.engine.replay import (
-    BadRecord,
-    Replay,
-    first_difference,
-    read_orders,
-    read_trades,
-)
+from exchange.engine.replay import Replay, first_difference
 from exchange.engine.report import Check, as_builtins, as_text, conclusion
 from exchange.engine.service import run
 from exchange.engine.verification import Watch, verify
 from exchange.services import process
 from exchange.services.process import OperatorNeeded, WorldFailed
+from exchange.services.recordings import BadRecord, read_orders, read_trades
 from exchange.services.settings import InvalidSettings, Settings
 
 PORTION = 10_000

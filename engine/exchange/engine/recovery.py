@@ -16,6 +16,7 @@ from exchange.postgres_db import epochs
 from exchange.redis.leadership import Leadership
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
+from exchange.services.clock import now_us
 from exchange.services.messages import LEAP
 from exchange.services.process import OperatorNeeded, WorldFailed
 from exchange.services.settings import Settings
@@ -42,7 +43,7 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
 
 async def diagnose(settings: Settings) -> Diagnosis:
     """Look at both stores, and change nothing."""
-    await check(settings.redis_url)
+    await check(settings.redis_url, may_be_unchecked=settings.may_be_unchecked)
     dsn = settings.database_dsn()
     end, uuid = await epochs.last_end(dsn), await epochs.cluster_uuid(dsn)
     async with await Outcomes.open(settings.redis_url) as outcomes:
@@ -91,7 +92,7 @@ async def begin_without_journal(settings: Settings) -> Recovered:
     if diagnosis.state != "journal lost":
         raise OperatorNeeded(f"No journal is lost: nothing was changed. {diagnosis.sentence}")
     dsn = settings.database_dsn()
-    now = time.time_ns() // 1_000
+    now = now_us()
     async with await Outcomes.open(settings.redis_url) as outcomes:
         replica = await load(dsn, outcomes, now)
         # First in Postgres: whatever ends us here, the old journal is refused from now on.

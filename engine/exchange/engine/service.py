@@ -6,7 +6,6 @@ from then on every append is checked against its claim.
 
 import asyncio
 import gc
-import time
 from collections import deque
 from contextlib import aclosing
 from typing import NamedTuple
@@ -18,9 +17,10 @@ from exchange.engine.caution import Caution
 from exchange.engine.replica import Replica, check_claim, load
 from exchange.postgres_db import epochs
 from exchange.redis.journal import ChainBroken, CommandFrame, Journal, JournalGap, JournalLost
-from exchange.redis.leadership import Claim, Leadership, vacant
+from exchange.redis.leadership import Claim, Leadership, Vigil
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
+from exchange.services.clock import now_us
 from exchange.services.messages import JUMP
 from exchange.services.process import Health, WorldFailed, until_stopped
 from exchange.services.settings import Settings
@@ -34,15 +34,20 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     """One life of an engine, from nothing to leading; ends by `stop` or by an exception."""
     # Its sentence stays: what an operator has to do is said until it is done.
     health.ready = False
-    await check(settings.redis_url)
+    await check(settings.redis_url, may_be_unchecked=settings.may_be_unchecked)
     dsn = settings.database_dsn()
     async with await Outcomes.open(settings.redis_url) as outcomes:
         await outcomes.cluster(await epochs.cluster_uuid(dsn))
-        replica = await load(dsn, outcomes, now_us())
-        # What was loaded stays: the collector need not walk through it again and again.
-        gc.collect()
-        gc.freeze()
-        await _stand_by(settings, outcomes, replica, health, stop)
+        # Whoever leads is listened for while the state is loaded: silence is silence.
+        vigil = await Vigil.open(settings.redis_url)
+        try:
+            replica = await load(dsn, outcomes, now_us())
+            # What was loaded stays: the collector need not walk through it again and again.
+            gc.collect()
+            gc.freeze()
+            await _stand_by(settings, outcomes, replica, vigil, health, stop)
+        finally:
+            vigil.close()
         if stop.is_set():
             return
         leadership = await Leadership.open(settings.redis_url)
@@ -53,13 +58,13 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             leadership.close()
 
 
-def now_us() -> int:
-    """The engine's clock, µs since the epoch; read once per frame."""
-    return time.time_ns() // 1_000
-
-
 async def _stand_by(
-    settings: Settings, outcomes: Outcomes, replica: Replica, health: Health, stop: asyncio.Event
+    settings: Settings,
+    outcomes: Outcomes,
+    replica: Replica,
+    vigil: Vigil,
+    health: Health,
+    stop: asyncio.Event,
 ) -> None:
     """Follow the leader until there is none."""
 
@@ -73,7 +78,7 @@ async def _stand_by(
         except ChainBroken as fault:
             raise await _explain_gap(fault, settings.database_dsn(), replica) from fault
 
-    await until_stopped(stop, follow(), vacant(settings.redis_url))
+    await until_stopped(stop, follow(), vigil.vacant())
 
 
 class _Lead(NamedTuple):
@@ -97,20 +102,19 @@ async def _claim_and_lead(
     dsn = settings.database_dsn()
     last_epoch = await _check_journal(outcomes, dsn)
     claim = await leadership.claim(await epochs.next_epoch(dsn, above=last_epoch))
-    beating = asyncio.create_task(leadership.beat())
     journal = await Journal.open(settings.redis_url, name="engine")
     try:
-        await _catch_up(outcomes, replica, claim)
-        caution = await Caution.begin(dsn, replica.position, claim.command_top)
-        lead = _Lead(dsn, journal, replica, leadership, caution)
-        try:
-            await _lead(lead, claim, health, stop)
-        except ChainBroken as fault:
-            raise await _explain_hole(fault, outcomes, replica.position) from fault
-        finally:
-            caution.end()
+        with leadership.beating():
+            await _catch_up(outcomes, replica, claim)
+            caution = await Caution.begin(dsn, replica.position, claim.command_top)
+            lead = _Lead(dsn, journal, replica, leadership, caution)
+            try:
+                await _lead(lead, claim, health, stop)
+            except ChainBroken as fault:
+                raise await _explain_hole(fault, outcomes, replica.position) from fault
+            finally:
+                caution.end()
     finally:
-        beating.cancel()
         journal.close()
 
 

@@ -99,7 +99,9 @@ class _Verification:
             checked=1,
         )
         try:
-            await check_redis(self._settings.redis_url)
+            await check_redis(
+                self._settings.redis_url, may_be_unchecked=self._settings.may_be_unchecked
+            )
         except OperatorNeeded as fault:
             check.doubt(str(fault))
         uuid = await epochs.cluster_uuid(self._settings.database_dsn())

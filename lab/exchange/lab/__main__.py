@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from exchange.lab import fanout_bench, order_bench
+from exchange.lab import fanout_bench, order_bench, overload_bench, recovery_bench
 from exchange.lab.chaos import report as chaos_report
 from exchange.lab.chaos import run as chaos_run
 from exchange.lab.chaos import subject as chaos_subject
@@ -20,7 +20,9 @@ from exchange.lab.market import simulation
 from exchange.lab.order_bench import BenchFault, Report
 from exchange.lab.stream_crowd import CrowdFault
 from exchange.services.admin import AdminFault
-from exchange.services.run_file import default_folder
+from exchange.services.recordings import BadRecord, RecordedOrder, read_orders
+from exchange.services.run_file import Run, default_folder
+from exchange.services.settings import Settings
 
 app = typer.Typer(name="exchange", no_args_is_help=True, pretty_exceptions_enable=False)
 bench = typer.Typer(
@@ -59,6 +61,58 @@ def orders(
         print(msgspec.json.encode(report).decode())
     else:
         _print(report)
+
+
+@bench.command()
+def overload(
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="Length of the overload.")] = 60.0,
+    times: Annotated[
+        float, typer.Option(min=1, max=100, help="How many times what it can take is offered.")
+    ] = 10.0,
+    connections: Annotated[
+        int, typer.Option(min=1, max=10_000, help="At most so many requests wait at a time.")
+    ] = 4_000,
+    seed: Annotated[int, typer.Option(help="Of the random orders.")] = 1,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+) -> None:
+    """Measure what it can take, offer ten times that, and see what becomes of it.
+
+    The exit code is 1 if an acknowledged order was lost, a cancel shed, or a process ended.
+
+    Example: exchange bench overload --seconds 60
+    """
+    options = overload_bench.Options(seconds, times, connections, seed)
+    try:
+        report = overload_bench.run(options, lambda text: print(text, file=sys.stderr, flush=True))
+    except TimeoutError as fault:
+        sys.exit(str(fault))
+    text = msgspec.json.encode(report)
+    print(text.decode() if json else msgspec.json.format(text, indent=2).decode())
+    sys.exit(1 if report.violations else 0)
+
+
+@bench.command()
+def recovery(
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Kills of each process.")] = 10,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+) -> None:
+    """How long after kill -9 of each process what it is for is done again.
+
+    Example: exchange bench recovery --rounds 10
+    """
+    try:
+        rows = recovery_bench.run(rounds, lambda text: print(text, file=sys.stderr, flush=True))
+    except (recovery_bench.NotRecovered, chaos_subject.SubjectFault) as fault:
+        sys.exit(str(fault))
+    if json:
+        print(msgspec.json.encode(rows).decode())
+        return
+    table = Table("killed", "until", "times", "median s", "max s")
+    for row in rows:
+        table.add_row(
+            row.killed, row.what, str(row.times), f"{row.median_s:.2f}", f"{row.max_s:.2f}"
+        )
+    Console().print(table)
 
 
 @bench.command()
@@ -142,21 +196,73 @@ def simulate(
         float | None, typer.Option(min=0.01, help="Stop after this long. Default: at Ctrl-C.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the wishes; not of how they meet.")] = 1,
+    replay: Annotated[
+        Path | None,
+        typer.Option(metavar="ORDERS.csv", help="Play recorded orders instead, in one market."),
+    ] = None,
+    speed: Annotated[
+        str, typer.Option(metavar="N|max", help="Of the recording, times as fast as it was.")
+    ] = "1",
+    loop: Annotated[bool, typer.Option("--loop", help="Play it again and again.")] = False,
     data: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="The folder of the `exchange up` to trade on."),
     ] = None,
+    api: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Of an exchange elsewhere; its admin is ADMIN_URL's."),
+    ] = None,
+    ws: Annotated[
+        str, typer.Option(metavar="URL", help="Of the streams of that one.")
+    ] = "ws://127.0.0.1:4000",
 ) -> None:
     """Let a market live: makers and takers trade over the public API, as in a real one.
 
     Example: exchange simulate BTCUSDT --intensity 0.5
+    Example: exchange simulate BTCUSDT --replay orders.csv --speed max
     """
-    options = simulation.Options(tuple(symbols or ()), intensity, seed, minutes)
     try:
+        options = simulation.Options(
+            tuple(symbols or ()), intensity, seed, minutes,
+            _recording(replay), None if speed == "max" else _positive(speed), loop,
+        )  # fmt: skip
+        if api is not None:
+            uvloop.run(simulation.Simulation(_elsewhere(api, ws), options, _say).run())
+            return
         with chaos_subject.exchange(data or default_folder()) as subject:
             uvloop.run(simulation.Simulation(subject.run, options, _say).run())
     except (chaos_subject.SubjectFault, simulation.SimulationFault, AdminFault) as fault:
         sys.exit(str(fault))
+    except BadRecord as fault:
+        sys.exit(str(fault))
+    except (OSError, UnicodeDecodeError) as fault:
+        sys.exit(f"A file cannot be read: {fault}")
+
+
+def _recording(path: Path | None) -> list[RecordedOrder]:
+    if path is None:
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(read_orders(str(path), file))
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise typer.BadParameter(f"--speed is a positive number or max, not {text!r}.")
+    return value
+
+
+def _elsewhere(api: str, ws: str) -> Run:
+    """An exchange that no folder knows, such as one in containers."""
+    settings = Settings.from_environment()
+    return Run(
+        api=api, ws=ws, admin=settings.admin_url, admin_token=settings.admin_token,
+        redis_url="", database_url="", pids={},
+    )  # fmt: skip
 
 
 def _say(text: str) -> None:

@@ -93,12 +93,23 @@ async def load(
 def is_whole(answer: bytes) -> bool:
     """Whether all of an answer that has a Content-Length is there."""
     head, separator, body = answer.partition(b"\r\n\r\n")
-    return bool(separator) and len(body) >= _content_length(head)
+    return bool(separator) and len(body) >= content_length(head)
 
 
-def _content_length(head: bytes) -> int:
+def content_length(head: bytes) -> int:
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
             return int(value)
     return 0
+
+
+async def get(host: str, port: int, request: bytes) -> bytes:
+    """The body of the answer to one request."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        return await reader.readexactly(content_length(head))
+    finally:
+        writer.close()

@@ -19,10 +19,10 @@ class Trader(Struct, frozen=True):
 
 
 class Signer:
-    """Makes an account's requests; each needs a client order id, or it would be a repetition."""
+    """Makes an account's requests; an order needs a client order id, or it would be a repetition."""
 
     def __init__(self, trader: Trader) -> None:
-        self._api_key = trader.api_key.encode()
+        self.api_key = trader.api_key
         # A keyed hash is copied for each request: preparing the key costs more than signing.
         self._keyed = hmac.new(trader.secret.encode(), digestmod="sha256")
 
@@ -36,8 +36,23 @@ class Signer:
         return (
             b"POST /api/v3/order HTTP/1.1\r\nHost: exchange\r\n"
             b"Content-Type: application/x-www-form-urlencoded\r\nX-MBX-APIKEY: %b\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (self._api_key, len(body), body)
+            b"Content-Length: %d\r\n\r\n%b" % (self.api_key.encode(), len(body), body)
         )
+
+    def request(self, method: str, path: str, parameters: str) -> bytes:
+        """A whole request with everything in the query."""
+        return (
+            f"{method} {self.target(path, parameters)} HTTP/1.1\r\nHost: exchange\r\n"
+            f"X-MBX-APIKEY: {self.api_key}\r\n\r\n"
+        ).encode()
+
+    def target(self, path: str, parameters: str) -> str:
+        """What stands behind the method; the key has to be sent with it, as X-MBX-APIKEY."""
+        query = f"{parameters}&" * bool(parameters)
+        query += f"recvWindow=60000&timestamp={time.time_ns() // 1_000_000}"
+        signer = self._keyed.copy()
+        signer.update(query.encode())
+        return f"/api/v3/{path}?{query}&signature={signer.hexdigest()}"
 
 
 def order_requests(traders: list[Trader], seed: int) -> Callable[[], bytes]:

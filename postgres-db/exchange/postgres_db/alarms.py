@@ -1,11 +1,10 @@
 """What an operator has to see: it stays until somebody says that it was seen, or it is over."""
 
-import time
-
 import asyncpg
 import msgspec
 
 from exchange.postgres_db.connection import connected, reporting_failures
+from exchange.services.clock import now_us
 
 _NAME = "exchange-alarms"
 
@@ -22,7 +21,7 @@ async def raise_alarm(dsn: str, name: str, sentence: str) -> None:
     """Its time stays that of the first time that this was said."""
     async with connected(dsn, application_name=_NAME) as connection:
         with reporting_failures():
-            await connection.execute(_RAISE, name, sentence, time.time_ns() // 1_000)
+            await connection.execute(_RAISE, name, sentence, now_us())
 
 
 async def clear_alarm(dsn: str, name: str) -> bool:

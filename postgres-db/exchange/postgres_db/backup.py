@@ -1,4 +1,4 @@
-"""The database into a file and back, by pg_dump and pg_restore, with the position that it stands for.
+"""The database into a file and back, by Postgres' own programs, with the position that it stands for.
 
 The dump is of one snapshot: what it says of its position is true of every row in it.
 """
@@ -7,9 +7,8 @@ import asyncio
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -26,9 +25,12 @@ from exchange.services.backup_file import (
     sha256_of,
     write_backup,
 )
+from exchange.services.clock import now_us
 from exchange.services.embedded import ServerFault, find_postgres
 
 _NAME = "exchange-backup"
+_HEAD_OF_SCRIPT = (b"--", b"\n", b"SET ", b"\\")
+_CHUNK_BYTES = 1 << 20
 
 
 async def backup(dsn: str, file: Path, key: bytes | None, *, with_key: bool) -> Manifest:
@@ -49,7 +51,7 @@ async def backup(dsn: str, file: Path, key: bytes | None, *, with_key: bool) -> 
             cluster=snapshot.cluster,
             position=snapshot.position,
             time=snapshot.time,
-            made=time.time_ns() // 1_000,
+            made=now_us(),
             schema=snapshot.schema,
             postgres=snapshot.postgres,
             dump_sha256=sha256_of(dump),
@@ -66,10 +68,7 @@ async def restore(dsn: str, file: Path) -> Manifest:
     await _require_empty(dsn)
     with tempfile.TemporaryDirectory(prefix="restore-") as folder:
         dump = extract_dump(file, Path(folder))
-        await _run(
-            dsn, "pg_restore", "--single-transaction", "--exit-on-error", "--no-owner",
-            "--no-privileges", str(dump),
-        )  # fmt: skip
+        await _load(dsn, dump)
     await upgrade(dsn)
     async with connected(dsn, application_name=_NAME, command_timeout_s=3_600.0) as connection:
         with reporting_failures():
@@ -119,21 +118,77 @@ async def _require_empty(dsn: str) -> None:
 
 async def _run(dsn: str, program: str, *arguments: str) -> None:
     """One of Postgres' own programs; the password must not stand on its command line."""
-    address, password = _without_password(dsn)
     # A signal for us ends it, too.
-    process = await asyncio.create_subprocess_exec(
-        _find(program), f"--dbname={address}", *arguments,
-        env={**os.environ, **({"PGPASSWORD": password} if password else {})},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    process = await _start(dsn, program, *arguments)
     try:
         _, errors = await process.communicate()
     except asyncio.CancelledError:
         process.terminate()
         raise
-    if process.returncode != 0:
+    _require_success(program, process.returncode, errors)
+
+
+async def _load(dsn: str, dump: Path) -> None:
+    """Have psql execute what pg_restore makes of a dump, all of it or nothing.
+
+    Not pg_restore alone: it begins with a setting that servers before 17 do not know.
+    """
+    reader = await asyncio.create_subprocess_exec(
+        _find("pg_restore"), "--no-owner", "--no-privileges", "--file=-", str(dump),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    writer = await _start(
+        dsn, "psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1",
+        "--file=-", stdin=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert reader.stdout
+    assert reader.stderr
+    assert writer.stdin
+    assert writer.stderr
+    errors = [asyncio.create_task(one.read()) for one in (reader.stderr, writer.stderr)]
+    try:
+        # A writer that ends early has said why.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            await _copy_script(reader.stdout, writer.stdin)
+            _require_success("pg_restore", await reader.wait(), await errors[0])
+            # Only the end of a whole script lets the transaction commit.
+            writer.stdin.close()
+        _require_success("psql", await writer.wait(), await errors[1])
+    finally:
+        for process in (reader, writer):
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        await asyncio.gather(*errors)
+
+
+async def _copy_script(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    while (line := await source.readline()).startswith(_HEAD_OF_SCRIPT):
+        if not line.startswith(b"SET transaction_timeout"):
+            target.write(line)
+    target.write(line)
+    while chunk := await source.read(_CHUNK_BYTES):
+        target.write(chunk)
+        await target.drain()
+
+
+async def _start(
+    dsn: str, program: str, *arguments: str, stdin: int = asyncio.subprocess.DEVNULL
+) -> asyncio.subprocess.Process:
+    address, password = _without_password(dsn)
+    return await asyncio.create_subprocess_exec(
+        _find(program), f"--dbname={address}", *arguments,
+        env={**os.environ, **({"PGPASSWORD": password} if password else {})},
+        stdin=stdin,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+def _require_success(program: str, code: int | None, errors: bytes) -> None:
+    if code != 0:
         lines = errors.decode(errors="replace").strip().splitlines() or ["no reason given"]
         raise BackupFault(f"{program} failed: {lines[0]}")
 

@@ -4,7 +4,6 @@ All that a snapshot hands out are the messages that outcomes carry, equal field 
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -197,13 +196,14 @@ async def open_snapshot(
 
 
 async def _await_schema(dsn: str, application_name: str) -> None:
-    until = time.monotonic() + WAIT_S
+    now = asyncio.get_running_loop().time
+    until = now() + WAIT_S
     while True:
         try:
             async with connected(dsn, application_name=application_name) as connection:
                 return await require_schema(connection)
         except WorldFailed:
-            if time.monotonic() > until:
+            if now() > until:
                 raise
             await asyncio.sleep(PAUSE_S)
 

@@ -1,7 +1,6 @@
 """One pipelined connection to Redis: the hot path of the journal.
 
-redis-py is used for what happens once (server_check.py). Here each call is one packed command and
-one future, calls made in one turn of the event loop share one write, and nothing is ever sent
+Each call is one packed command and one future, calls made in one turn of the event loop share one write, and nothing is ever sent
 twice: whoever gets ConnectionLost does not know whether the server has executed the call.
 """
 

@@ -1,6 +1,7 @@
-"""Which engine leads: a claim in Redis that every append is checked against, and a heartbeat.
+"""Which engine leads: a claim in Redis that every append is checked against.
 
-Safety is the check in `append`: an older epoch cannot write. The heartbeat only says when to try.
+Safety is the check in `append`: an older epoch cannot write. The heartbeat (heartbeat.py) only says
+when to try.
 """
 
 import asyncio
@@ -9,16 +10,13 @@ from contextlib import suppress
 import msgspec
 
 from exchange.redis.connection import CommandRefused, Connection, ConnectionLost
+from exchange.redis.heartbeat import HEARTBEAT_S, LEADER, Heartbeat
 from exchange.redis.journal import COMMANDS, RUN, TOP
 from exchange.redis.outcomes import OUTCOMES
 from exchange.redis.scripts import APPEND, CLAIM, CLOSE, OPEN, Script
 from exchange.services.messages import OutcomeFrame, encode
 from exchange.services.process import OperatorNeeded, WorldFailed
 
-LEADER = "j:leader"
-"""Channel: the leading engine's heartbeat."""
-
-HEARTBEAT_S = 0.1
 SILENCE_S = 0.5
 APPEND_AGAIN_S_MAX = 2.0
 MEMORY_PAUSE_S = 0.2
@@ -99,15 +97,9 @@ class Leadership:
         word, *_ = await CLOSE.run(self._connection, [TOP, RUN], self._epoch, last)
         return bool(word == "OK")
 
-    async def beat(self) -> None:
-        """Say again and again that this engine is alive.
-
-        A lost connection is only silence here: the next append finds out what it means.
-        """
-        while True:
-            with suppress(WorldFailed):
-                await self._connection.call("PUBLISH", LEADER, self._epoch)
-            await asyncio.sleep(HEARTBEAT_S)
+    def beating(self) -> Heartbeat:
+        """Say that this engine leads, for as long as a `with` block of it runs."""
+        return Heartbeat(self._url, self._epoch)
 
     async def hand_over(self) -> bool:
         """Tell a standby to take over at once; says whether there is one."""
@@ -157,36 +149,55 @@ class Leadership:
                 return
 
 
-async def vacant(url: str) -> None:
-    """Return when no engine leads: the heartbeat is silent, or the leader hands over.
+class Vigil:
+    """Listens for whoever leads, from the moment it is opened. Use `Vigil.open`, and `close`."""
 
-    Silence counts only on a connection that still answers: a Redis that stands still silences
-    everybody, and proves nothing about the leader.
-    """
-    loop = asyncio.get_running_loop()
-    heard = asyncio.Event()
-    handed_over = False
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._heard = self._loop.time()
+        self._handed_over = asyncio.Event()
+        self._connection: Connection
 
-    def on_message(_channel: bytes, data: bytes) -> None:
-        nonlocal handed_over
-        handed_over = handed_over or data == HANDOVER
-        heard.set()
+    @classmethod
+    async def open(cls, url: str) -> "Vigil":
+        vigil = cls()
+        vigil._connection = await Connection.open(url, name="standby", on_message=vigil._hear)
+        try:
+            await vigil._connection.call("SUBSCRIBE", LEADER)
+        except BaseException:
+            vigil.close()
+            raise
+        return vigil
 
-    connection = await Connection.open(url, name="standby", on_message=on_message)
-    try:
-        await connection.call("SUBSCRIBE", LEADER)
-        while not handed_over:
-            heard.clear()
-            try:
-                async with asyncio.timeout(SILENCE_S):
-                    await heard.wait()
-            except TimeoutError:
-                asked = loop.time()
-                await connection.call("PING")
-                if not heard.is_set() and loop.time() - asked < HEARTBEAT_S:
+    def close(self) -> None:
+        self._connection.close()
+
+    async def vacant(self) -> None:
+        """Return when no engine leads: the heartbeat is silent, or the leader hands over.
+
+        Silence counts only on a connection that still answers: a Redis that stands still silences
+        everybody, and proves nothing about the leader.
+        """
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._heard + SILENCE_S):
+                    await self._handed_over.wait()
                     return
-    finally:
-        connection.close()
+            asked = self._loop.time()
+            # The answer comes behind all that was said before and that nobody has taken yet.
+            await self._connection.call("PING")
+            answered = self._loop.time()
+            if answered - asked >= HEARTBEAT_S:
+                self._heard = answered
+            elif self._heard <= asked - SILENCE_S:
+                return
+
+    def _hear(self, _channel: bytes, data: bytes) -> None:
+        self._heard = self._loop.time()
+        if data == HANDOVER:
+            self._handed_over.set()
+        else:
+            self._handed_over.clear()
 
 
 async def _open(url: str) -> Connection:

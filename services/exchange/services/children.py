@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 
 LOG_BYTES_MAX = 20 * 1024 * 1024
-HEALTHY_S = 10.0
+HEALTHY_S = 3.0
+"""Whatever lived for so long did start; what ended it may be over, and it is needed back."""
 PAUSE_S_MAX = 2.0
 
 _PR_SET_PDEATHSIG = 1

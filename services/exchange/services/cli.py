@@ -59,6 +59,11 @@ class KeyType(StrEnum):
     rsa = "rsa"
 
 
+class Ack(StrEnum):
+    redis = "redis"
+    postgres = "postgres"
+
+
 class Part(StrEnum):
     backend = "backend"
     engine = "engine"
@@ -124,6 +129,10 @@ def up(
     postgres: Annotated[
         str | None, typer.Option(metavar="URL", help="Use this Postgres database.")
     ] = None,
+    ack: Annotated[
+        Ack | None,
+        typer.Option(help="Answer when an order is in Redis (default), or in Postgres, too."),
+    ] = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Let simulated makers and takers trade on it.")
     ] = False,
@@ -142,6 +151,7 @@ def up(
         host=host,
         redis_url=redis,
         postgres_url=postgres,
+        ack=None if ack is None else ack.value,
         demo=demo,
     )
     try:
@@ -298,7 +308,7 @@ def bench(
         list[str], typer.Argument(metavar="NAME [OPTIONS]", help="Which one, and its own options.")
     ],
 ) -> None:
-    """Measure: `orders` through a whole exchange, `fanout` of streams, or the `engine` alone.
+    """Measure: `orders`, `overload`, `recovery`, `fanout` of streams, or the `engine` alone.
 
     Example: exchange bench engine --size 1000 --size 100000
     """
@@ -394,6 +404,9 @@ def _print_status(answer: dict[str, Any]) -> None:
         since = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(alarm["time"] // 1_000_000))
         print(f"ALARM {alarm['name']}, {since}: {alarm['sentence']}")
     print(f"gate       {answer['gate']}")
+    print(f"ack        {answer['ack']}")
+    if answer["journalChecked"] is False:
+        print("journal    NOT CHECKED: Redis does not show its configuration")
     print(f"epoch      {answer['epoch']}")
     print(f"journal    {positions['journal']}")
     print(f"engine     {positions['engine']} ({lag['engine']} behind)")

@@ -26,7 +26,7 @@ from exchange.services import children, embedded
 from exchange.services.admin import Admin, AdminFault
 from exchange.services.markets import default_markets
 from exchange.services.run_file import Run, default_folder, run_path, write_private, write_run
-from exchange.services.settings import Settings
+from exchange.services.settings import Acknowledgement, Settings
 
 SERVICES = ("engine", "db-processor", "backend", "websocket")
 DEMO = "demo"
@@ -70,6 +70,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     ws_port: int = 4000
     host: str = "127.0.0.1"
     redis_url: str | None = None
+    ack: Acknowledgement | None = None
     postgres_url: str | None = None
     demo: bool = False
     """Let simulated traders trade on it."""
@@ -367,6 +368,8 @@ Ctrl-C stops it; what it holds stays.
             "DATABASE_URL": self._database_url,
             "REDIS_URL": self._redis_url,
         }
+        if self._options.ack is not None:
+            environment["ACK"] = self._options.ack
         if name in SERVICES:
             environment["METRICS_ADDR"] = f"127.0.0.1:{self._ports[name]}"
         if name == "backend":

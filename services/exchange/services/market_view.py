@@ -38,6 +38,7 @@ RECENT_TRADES = 1_000
 CANDLES_KEPT = DAY + 10 * MINUTE
 """A little more than is asked for, since readers' clocks and trades' times differ."""
 STARTS_REMEMBERED = 64
+SUMS_REMEMBERED = 512
 
 Prices = list[tuple[int, int]]
 """Price and quantity of levels, best first."""
@@ -317,7 +318,8 @@ class _Minutes:
     """Candles of a minute, of a little more than a day, and what any stretch of them adds up to.
 
     Adding up a day of minutes is dear. So whole hours are remembered until one of their minutes
-    changes, and for the newest starts everything but the newest minute, until another one comes.
+    changes, so are stretches of whole hours, and of minutes before and behind them, and for the
+    newest starts everything but the newest minute, until another one comes.
     """
 
     def __init__(self) -> None:
@@ -326,6 +328,8 @@ class _Minutes:
         self._dropped_close: int | None = None
         self._hours: dict[int, Candle] = {}
         self._finished: dict[int, Candle | None] = {}
+        # By start and end, of what ended before the newest minute.
+        self._sums: dict[tuple[int, int], Candle | None] = {}
 
     def add(self, candle: Candle) -> None:
         """Add a minute, or more trades to a minute."""
@@ -333,6 +337,8 @@ class _Minutes:
         self._candles[candle.open_time] = candle if known is None else merge(known, candle)
         newest: int = self._candles.keys()[-1]
         self._forget_hour(candle.open_time)
+        if candle.open_time != newest:
+            self._sums.clear()
         if known is None or candle.open_time != newest:
             self._finished.clear()
         while (oldest := self._candles.keys()[0]) <= newest - CANDLES_KEPT:
@@ -360,16 +366,48 @@ class _Minutes:
         return self._dropped_close
 
     def _parts(self, start: int, end: int) -> Iterator[Candle]:
-        """The whole hours of a stretch, and the minutes before and behind them."""
-        first, last = start + -start % HOUR, (end + 1) - (end + 1) % HOUR
-        if last <= first:
+        """The whole hours of a stretch, the minutes before, and those behind, each added up."""
+        start, end = start + -start % MINUTE, end - end % MINUTE
+        first, last = start + -start % HOUR, (end + MINUTE) - (end + MINUTE) % HOUR
+        if last < first:
             yield from self._between(start, end)
             return
-        yield from self._between(start, first - 1)
-        for hour in range(first, last, HOUR):
-            if (candle := self._hour(hour)) is not None:
-                yield candle
-        yield from self._between(last, end)
+        if len(self._sums) > SUMS_REMEMBERED:
+            self._sums.clear()
+        for part in (self._before(start, first), self._of_hours(first, last)):
+            if part is not None:
+                yield part
+        if (part := self._behind(last, end)) is not None:
+            yield part
+
+    def _before(self, start: int, hour: int) -> Candle | None:
+        """From a minute to the next whole hour: made of the same from the next minute on."""
+        if start == hour:
+            return None
+        key = (start, hour)
+        if key not in self._sums:
+            later = self._before(start + MINUTE, hour)
+            self._sums[key] = _sum_of(self._candles.get(start), later)
+        return self._sums[key]
+
+    def _behind(self, hour: int, end: int) -> Candle | None:
+        """From a whole hour to a minute, which is part of it: made of the same up to the one before."""
+        if end < hour:
+            return None
+        key = (hour, end)
+        if key not in self._sums:
+            earlier = self._behind(hour, end - MINUTE)
+            self._sums[key] = _sum_of(earlier, self._candles.get(end))
+        return self._sums[key]
+
+    def _of_hours(self, first: int, last: int) -> Candle | None:
+        if first == last:
+            return None
+        key = (first, last)
+        if key not in self._sums:
+            hours = (self._hour(hour) for hour in range(first, last, HOUR))
+            self._sums[key] = add_up(hour for hour in hours if hour is not None)
+        return self._sums[key]
 
     def _hour(self, start: int) -> Candle | None:
         known = self._hours.get(start)
@@ -395,3 +433,7 @@ def _rounded(dividend: int, divisor: int) -> int:
     quotient, remainder = divmod(abs(dividend), divisor)
     rounded = quotient + (2 * remainder >= divisor)
     return rounded if dividend >= 0 else -rounded
+
+
+def _sum_of(*candles: Candle | None) -> Candle | None:
+    return add_up(candle for candle in candles if candle is not None)

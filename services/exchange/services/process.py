@@ -105,7 +105,7 @@ async def _run(service: Service, settings: Settings, health: Health) -> None:
     beat = asyncio.create_task(_beat(health))
     pause = RETRY_S_MIN
     while not stop.is_set():
-        began = time.monotonic()
+        began = loop.time()
         try:
             await service(settings, health, stop)
         except OperatorNeeded as fault:
@@ -123,7 +123,7 @@ async def _run(service: Service, settings: Settings, health: Health) -> None:
         RESTARTS.inc()
         health.note_failure()
         gc.unfreeze()
-        pause = RETRY_S_MIN if time.monotonic() - began > 5 else min(pause * 2, RETRY_S_MAX)
+        pause = RETRY_S_MIN if loop.time() - began > 5 else min(pause * 2, RETRY_S_MAX)
         await wait(stop, pause)
     beat.cancel()
 

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 RateLimits: TypeAlias = Literal["relaxed", "binance"]
+Acknowledgement: TypeAlias = Literal["redis", "postgres"]
 
 
 class InvalidSettings(Exception):
@@ -36,6 +37,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Postgres; `postgres://` is understood too."""
     redis_url: str = "redis://127.0.0.1:6379"
     """The journal's Redis, used for nothing else."""
+    ack: Acknowledgement = "redis"
+    """Which store must hold what is acknowledged; with `postgres` nothing is told before both do."""
+    journal_unchecked: bool = False
+    """With ACK=postgres, accept a Redis that does not let us read its configuration."""
     server_addr: str = "127.0.0.1:8080"
     """Where the backend's public API listens."""
     ws_stream_url: str = "127.0.0.1:4000"
@@ -89,6 +94,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         except msgspec.ValidationError as fault:
             # The fault names the field as `$.field`; the value is not repeated, it may be secret.
             raise InvalidSettings(f"Invalid setting: {fault}") from None
+
+    @property
+    def may_be_unchecked(self) -> bool:
+        """Whether a Redis will do of which nothing proves that it keeps what it acknowledges."""
+        return self.ack == "postgres" and self.journal_unchecked
 
     def database_dsn(self) -> str:
         """The form that asyncpg takes."""

@@ -9,10 +9,13 @@ from websockets.frames import CloseCode
 
 from exchange.postgres_db.epochs import cluster_uuid
 from exchange.postgres_db.snapshot import open_snapshot
+from exchange.postgres_db.standing import standing_reader
 from exchange.redis.listen_keys import ListenKeys
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
+from exchange.redis.written import WrittenOutcomes
 from exchange.services.candles import Candle, Interval
+from exchange.services.clock import now_us
 from exchange.services.market_view import CANDLES_KEPT, RECENT_TRADES, MarketViews
 from exchange.services.messages import Row
 from exchange.services.process import Health, until_stopped
@@ -21,7 +24,7 @@ from exchange.services.settings import Settings, parse_address
 from exchange.services.user_streams import UserStreams
 from exchange.websocket.limits import LIMITS
 from exchange.websocket.running_candles import SECONDS_KEPT, history_start
-from exchange.websocket.sockets import StreamServer, now_us
+from exchange.websocket.sockets import StreamServer
 
 log = structlog.get_logger()
 
@@ -64,11 +67,12 @@ async def _announce_end(
 
 
 async def _follow(settings: Settings, health: Health, server: StreamServer) -> None:
-    await check(settings.redis_url)
+    await check(settings.redis_url, may_be_unchecked=settings.may_be_unchecked)
     dsn = settings.database_dsn()
     async with (
         await Outcomes.open(settings.redis_url) as outcomes,
         ListenKeys(settings.redis_url) as listen_keys,
+        standing_reader(dsn, application_name="websocket") as ask,
     ):
         await outcomes.cluster(await cluster_uuid(dsn))
         views, candles, streams = await _load(dsn)
@@ -78,7 +82,8 @@ async def _follow(settings: Settings, health: Health, server: StreamServer) -> N
         gc.collect()
         gc.freeze()
         top, is_current = await outcomes.top(), False
-        async with aclosing(outcomes.follow(server.position)) as batches:
+        followed = WrittenOutcomes(outcomes, ask) if settings.ack == "postgres" else outcomes
+        async with aclosing(followed.follow(server.position)) as batches:
             async for frames in batches:
                 server.apply(frames, now_us())
                 if not is_current and server.position >= top:

@@ -9,13 +9,13 @@ off when too much waits for it, or when its transport has been full for too long
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 
 import prometheus_client
 from websockets.frames import CloseCode
 
 from exchange.services.candles import Candle
+from exchange.services.clock import now_us
 from exchange.services.market_view import MarketViews
 from exchange.services.messages import OutcomeFrame
 from exchange.services.proxies import Proxies
@@ -37,11 +37,6 @@ TICK_MS = 100
 SWEEP_MS = 500
 SHUTDOWN = "!serverShutdown"
 """The name of the stream that nobody needs to subscribe to."""
-
-
-def now_us() -> int:
-    """Microseconds since the epoch."""
-    return time.time_ns() // 1_000
 
 
 class StreamServer:

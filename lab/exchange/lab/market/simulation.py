@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import signal
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from msgspec import Struct
 
@@ -13,9 +14,11 @@ from exchange.lab.market.crowd import Crowd
 from exchange.lab.market.flow import Flow
 from exchange.lab.market.maker import Maker
 from exchange.lab.market.momentum import Momentum
+from exchange.lab.market.recording import Player
 from exchange.lab.market.trading_socket import Key
 from exchange.lab.market.venue import Member, Rules, Touches, last_price, read_rules
 from exchange.services.admin import Admin, AdminFault
+from exchange.services.recordings import RecordedOrder
 from exchange.services.run_file import Run
 
 MAKERS, TAKERS = 6, 2
@@ -40,6 +43,11 @@ class Options(Struct, frozen=True):
     seed: int
     minutes: float | None
     """None: until it is stopped."""
+    recording: Sequence[RecordedOrder] = ()
+    """Play this instead of simulating a crowd."""
+    speed: float | None = 1.0
+    """Of the recording; None: as fast as the exchange answers."""
+    loops: bool = False
 
     @property
     def seconds(self) -> float | None:
@@ -81,7 +89,23 @@ class Simulation:
     async def _trade(
         self, markets: Sequence[Rules], members: dict[str, Member], stop: asyncio.Event
     ) -> None:
-        """Until it is stopped or the time is over."""
+        """Until it is stopped, the time is over, or a recording has ended."""
+        if self._options.recording:
+            playing = [self._replay(markets[0], members, stop)]
+        else:
+            playing = self._crowds(markets, members)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in playing]
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._options.seconds):
+                    await stop.wait()
+            for task in tasks:
+                task.cancel()
+
+    def _crowds(
+        self, markets: Sequence[Rules], members: dict[str, Member]
+    ) -> list[Coroutine[Any, Any, None]]:
+        """All that trades while it simulates."""
         touches = Touches(self._run.ws, markets)
         makers = [member for name, member in members.items() if "quoter" in name]
         takers = [member for name, member in members.items() if "taker" in name]
@@ -98,14 +122,26 @@ class Simulation:
                 Maker(members["simulated-maker"], rules, touches, price).trade(),
                 Momentum(members["simulated-momentum"], rules, touches).trade(),
             ]
-        playing.append(self._report(crowds, members))
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in playing]
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._options.seconds):
-                    await stop.wait()
-            for task in tasks:
-                task.cancel()
+        return [*playing, self._report(crowds, members)]
+
+    async def _replay(self, rules: Rules, members: dict[str, Member], stop: asyncio.Event) -> None:
+        player = Player(list(members.values()), rules, self._options.speed)
+        reporting = asyncio.create_task(self._report_replay(player, members))
+        try:
+            while True:
+                await player.play(self._options.recording)
+                if not self._options.loops:
+                    break
+        finally:
+            reporting.cancel()
+        self._say(f"played {player.played.orders:,} orders, {player.played.refused:,} refused")
+        stop.set()
+
+    async def _report_replay(self, player: Player, members: dict[str, Member]) -> None:
+        while True:
+            await asyncio.sleep(REPORT_S)
+            codes = _codes(members)
+            self._say(f"played {player.played.orders:,} orders; refused: {codes}")
 
     async def _report(self, crowds: Sequence[Crowd], members: dict[str, Member]) -> None:
         while True:
@@ -116,12 +152,7 @@ class Simulation:
                 f"{passed[name] / REPORT_S:.1f} {name}/s"
                 for name in ("quotes", "accepted", "cancels", "takers")
             )
-            refusals: Counter[int] = Counter()
-            for member in members.values():
-                refusals += member.refusals
-                member.refusals.clear()
-            codes = ", ".join(f"{count} × {code}" for code, count in refusals.most_common(3))
-            self._say(f"{rates}; refused: {codes or 'nothing'}")
+            self._say(f"{rates}; refused: {_codes(members)}")
 
     # --- Accounts and markets ---
 
@@ -129,6 +160,8 @@ class Simulation:
         known = read_rules(self._run.api)
         wanted = self._options.symbols or tuple(known)
         unknown = [symbol for symbol in wanted if symbol not in known]
+        if self._options.recording and len(wanted) != 1:
+            raise SimulationFault("A recording is of one market: name it.")
         if unknown:
             raise SimulationFault(f"{', '.join(unknown)} does not trade here.")
         if not wanted:
@@ -172,6 +205,16 @@ def _names() -> list[str]:
         "simulated-maker",
         "simulated-momentum",
     ]
+
+
+def _codes(members: dict[str, Member]) -> str:
+    """Why the exchange said no since the last call."""
+    refusals: Counter[int] = Counter()
+    for member in members.values():
+        refusals += member.refusals
+        member.refusals.clear()
+    codes = ", ".join(f"{count} × {code}" for code, count in refusals.most_common(3))
+    return codes or "nothing"
 
 
 def _sum(crowds: Sequence[Crowd]) -> Counter[str]:

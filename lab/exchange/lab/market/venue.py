@@ -151,6 +151,10 @@ class Member:
         """Whether it was still there does not matter."""
         await self._request("order.cancel", symbol=rules.symbol, orderId=order_id)
 
+    async def cancel_all(self, rules: Rules) -> None:
+        """Whether there was anything does not matter."""
+        await self._request("openOrders.cancelAll", symbol=rules.symbol)
+
     async def free(self, asset: str) -> Decimal:
         """What the account has and does not hold for orders; 0 while nobody answers."""
         account = await self._request("account.status", omitZeroBalances="true") or {}

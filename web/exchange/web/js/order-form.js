@@ -184,7 +184,7 @@ function Available({ of }) {
   const [asset, decimals] = isBuy ? [of.quote, of.quoteDecimals] : [of.base, of.baseDecimals];
   return html`<div class="pair">
     <span>Available</span>
-    <span>${free === null ? "–" : format.money(free, decimals)} ${asset}
+    <span title=${free === null ? "" : format.money(free, decimals)}>${free === null ? "–" : format.about(free, decimals)} ${asset}
       ${free === 0n && config.value.testFunds?.[asset] !== undefined && html` <a href="#/wallet">Get some</a>`}
     </span>
   </div>`;

@@ -60,9 +60,10 @@ def signed_in(page: Page, name: str = "") -> Page:
     page.get_by_label("Password").fill("correct horse battery")
     page.get_by_role("button", name="Register").click()
     page.wait_for_url("**/#/wallet")
+    funds = page.locator("section", has_text="Test funds")
     for asset in ("USDT", "BTC"):
-        page.get_by_label("Asset").select_option(asset)
-        page.get_by_role("button", name=f"Take {asset}").click()
+        funds.get_by_label("Asset").select_option(asset)
+        funds.get_by_role("button", name=f"Take {asset}").click()
         page.locator(f"tr[data-asset={asset}]").wait_for()
     page.goto("/#/trade/BTCUSDT")
     page.locator(".bids .level .price").first.wait_for()

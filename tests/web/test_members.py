@@ -326,6 +326,23 @@ def test_a_key_is_made_shown_once_used_and_revoked(
     assert client.ask("GET", "account")["code"] == -2015
 
 
+def test_money_is_withdrawn_and_the_history_tells_of_it(new_page: NewPage) -> None:
+    page = signed_in(new_page())
+    page.goto("/#/wallet")
+    form = page.locator("section", has=page.get_by_role("heading", name="Withdraw"))
+
+    form.get_by_label("Asset").select_option("BTC")
+    form.get_by_label("Amount").fill("0.5")
+    form.get_by_label("To the address").fill("bc1q-example")
+    form.get_by_role("button", name="Withdraw BTC").click()
+
+    expect(form.locator("tbody")).to_contain_text("0.5 BTC")
+    expect(page.locator("tr[data-asset=BTC]")).to_contain_text("1.50")
+    history = page.locator("section", has=page.get_by_role("heading", name="History"))
+    expect(history.locator("tbody tr")).to_have_count(3)
+    expect(history.locator("tbody")).to_contain_text("-0.50")
+
+
 def test_what_others_write_is_text_and_nothing_else(
     new_page: NewPage, member: StorageState
 ) -> None:

@@ -34,7 +34,7 @@ RUN /usr/sbin/useradd --uid 10001 --user-group --no-create-home --home-dir /data
 COPY --from=dependencies /venv /venv
 COPY LICENSE /app/
 COPY services/exchange redis/exchange postgres-db/exchange engine/exchange db-processor/exchange \
-     backend/exchange websocket/exchange lab/exchange /app/exchange/
+     backend/exchange web/exchange websocket/exchange lab/exchange /app/exchange/
 RUN python -m compileall -q /app
 WORKDIR /app
 USER 10001:10001

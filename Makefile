@@ -1,7 +1,7 @@
 # One word per target. Where uv is installed everything runs through it; elsewhere pip makes .venv
 # from the hashed pins. `make TARGET RUN= NEEDS=` takes what is on the PATH already.
 
-SOURCES := services redis postgres-db engine db-processor backend websocket lab tests
+SOURCES := services redis postgres-db engine db-processor backend websocket web lab tests
 SERVICES := backend websocket engine db-processor
 IMAGE_FLAGS ?=
 
@@ -15,13 +15,15 @@ NEEDS := .venv/installed
 endif
 
 .PHONY: targets install run test check audit lint types imports format bench chaos seeds clients bots images
-.PHONY: tags compose-test pins clean
+.PHONY: tags compose-test web-check web-screenshots pins clean
 
 targets:
 	@echo "make install   what the other targets need"
 	@echo "make run       the whole exchange on this machine, until Ctrl-C"
 	@echo "make test      the tests"
 	@echo "make check     lint, types and imports"
+	@echo "make web-check        what checks the trading page with Node"
+	@echo "make web-screenshots  pictures of the trading page, for the README"
 	@echo "make audit     known vulnerabilities of the pinned dependencies; asks the network"
 	@echo "make format    rewrite the code in the house style"
 	@echo "make bench     durable orders beside a trivial handler, on this machine"
@@ -51,6 +53,18 @@ test: $(NEEDS)
 	$(RUN) pytest -n 3
 
 check: lint types imports
+
+# What of the page needs Node: types, lint, unit tests, and that the vendored files are what they say.
+web-check: web/node_modules/installed
+	cd web && npm run --silent check
+
+web/node_modules/installed: web/package-lock.json
+	cd web && npm ci --silent
+	touch $@
+
+# Pictures of a running market, for the README.
+web-screenshots: $(NEEDS)
+	$(RUN) python tests/web/screenshots.py docs/images
 
 lint: $(NEEDS)
 	$(RUN) ruff check .

@@ -155,7 +155,7 @@ def test_every_import_rule_can_fail(tmp_path: Path) -> None:
         "services/exchange/services/breach.py": "import exchange.redis.journal, hiredis, websockets",
         "backend/exchange/backend/breach.py": "import exchange.engine.ledger, exchange.lab.breach",
         "engine/exchange/engine/breach.py": "import asyncpg, fastapi",
-        "websocket/exchange/websocket/breach.py": "import sortedcontainers",
+        "websocket/exchange/websocket/breach.py": "import exchange.web.files, sortedcontainers",
         "lab/exchange/lab/breach.py": "",
         "engine/exchange/engine/ledger.py": "import time",
     }

@@ -14,6 +14,7 @@ from exchange.backend import answer_schemas, errors
 from exchange.backend.browsers import Browsers
 from exchange.backend.endpoints import SECURITY_SCHEMES, Endpoint
 from exchange.backend.headers import SITE_PATH, with_headers
+from exchange.backend.page import Page
 from exchange.backend.request_limits import RequestLimits
 from exchange.backend.responder import Responder
 from exchange.backend.routes import (
@@ -60,11 +61,13 @@ class Application:
         current: Current,
         browsers: Browsers | None = None,
         site: Callable[[RequestLimits], ASGIApp] | None = None,
+        page: Page | None = None,
     ) -> None:
-        """`site` makes what answers below /ui, with the same count of requests."""
+        """`site` makes what answers below /ui, with the same count of requests; `page` are files."""
         limits = RequestLimits(current.limits)
         self._responder = Responder(current, limits, browsers)
         self._site = site(limits) if site is not None else None
+        self._page = page
         self._sockets = SocketApi(current, limits, ENDPOINTS)
         self._hot = {
             (endpoint.method, endpoint.path): endpoint
@@ -91,6 +94,9 @@ class Application:
             if self._site is not None and scope["path"].startswith(SITE_PATH):
                 await self._site(scope, receive, send)
                 return
+            if self._page is not None and self._page.has(scope):
+                await self._page.serve(scope, send)
+                return
         await self._rest(scope, receive, send)
 
 
@@ -116,7 +122,7 @@ def _documented(responder: Responder) -> FastAPI:
             openapi_extra=endpoint.documentation(),
         )
     app.add_exception_handler(HTTPException, _refusal(responder))
-    patch_fastapi(app, redirect_from_root_to_docs=True)
+    patch_fastapi(app, redirect_from_root_to_docs=False)
     _complete(app.openapi())
     return app
 

@@ -322,7 +322,7 @@ class Launcher:
         text = f"""
 The exchange is ready.
 
-  page      {api}/docs
+  page      {api}
   API       {api}/api/v3
   streams   ws://127.0.0.1:{options.ws_port}/ws
   data      {options.data}   (logs: {self._logs})
@@ -362,6 +362,7 @@ Ctrl-C stops it; what it holds stays.
             "CREATE_DEFAULT_MARKETS": "1",
             "REGISTRATION": "open",
             "TEST_FUNDS": "on",
+            "PUBLIC_WS_URL": f":{self._options.ws_port}",
             **kept,
             "PYTHONUNBUFFERED": "1",
             "DATABASE_URL": self._database_url,

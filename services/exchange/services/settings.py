@@ -72,7 +72,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     test_funds: str = "off"
     """Money for nothing: off, on, or how much of each asset at a time, such as USDC:1000,BTC:0.5."""
     public_ws_url: str = ""
-    """Where browsers find the streams; empty: at the page's own host, port 4000."""
+    """Where browsers find the streams; empty: at the page's own host, port 4000; :PORT: another one."""
     password_memory_kib: int = 65_536
     """The memory that one hash of a password takes, which is what guessing it costs."""
     create_default_markets: bool = False

@@ -5,6 +5,7 @@ from exchange.backend.application import Application
 from exchange.backend.browsers import Browsers
 from exchange.backend.members import Members
 from exchange.backend.operator import Operator
+from exchange.backend.page import Page
 from exchange.backend.request_limits import RequestLimits
 from exchange.backend.state import Current
 from exchange.backend.ui import api_keys, config, funds, sign_in
@@ -37,4 +38,5 @@ def public_application(
     def site(limits: RequestLimits) -> Site:
         return Site(current, limits, browsers, operator, routers)
 
-    return Application(current, browsers, site)
+    page = Page(settings.public_ws_url)
+    return Application(current, browsers, site, page)

@@ -1,0 +1,159 @@
+/** The page: which of its parts is shown, and the keys that work everywhere. */
+
+import { beginAccount, user } from "./account.js";
+import { Bar, choose } from "./bar.js";
+import { ChartPanel } from "./chart.js";
+import { Dialogs, isHelpOpen, Notices, question, toggleHelp } from "./dialogs.js";
+import { show } from "./feed.js";
+import { LadderPanel } from "./ladder.js";
+import { MarketsPage } from "./market-list.js";
+import { fill, OrderForm } from "./order-form.js";
+import { cancelAll, OrdersPanel } from "./orders-panel.js";
+import { begin, fault, market, route } from "./state.js";
+import { TapePanel } from "./tape.js";
+import { effect, html, render, signal, useEffect } from "./view.js";
+
+/** Which panel a small screen shows. */
+const panel = signal("chart");
+const PANELS = [
+  ["chart", "Chart"],
+  ["book", "Book"],
+  ["trades", "Trades"],
+  ["trade", "Trade"],
+  ["orders", "Orders"],
+];
+
+/** Pages that few need at once come when they are asked for. */
+const LATER = /** @type {Record<string, () => Promise<any>>} */ ({
+  login: () => import("./sign-in.js").then((module) => module.LoginPage),
+  register: () => import("./sign-in.js").then((module) => module.RegisterPage),
+  wallet: () => import("./wallet.js").then((module) => module.WalletPage),
+  account: () => import("./account-page.js").then((module) => module.AccountPage),
+});
+const fetched = signal(/** @type {Record<string, any>} */ ({}));
+
+function App() {
+  return html`<${Bar} /><${Where} /><${Notices} /><${Dialogs} />`;
+}
+
+function Where() {
+  const [name] = route.value;
+  if (fault.value !== "") {
+    return html`<main class="empty"><div><h1>${fault.value}</h1><p>This page tries again by itself.</p></div></main>`;
+  }
+  if (name === "markets") {
+    return html`<${MarketsPage} />`;
+  }
+  if (LATER[name] !== undefined) {
+    return html`<${Later} key=${name} name=${name} />`;
+  }
+  return market.value === undefined ? html`<main class="empty">…</main>` : html`<${TradePage} />`;
+}
+
+/** @param {{ name: string }} properties */
+function Later({ name }) {
+  useEffect(() => {
+    LATER[name]().then((page) => {
+      fetched.value = { ...fetched.value, [name]: page };
+    });
+  }, [name]);
+  const page = fetched.value[name];
+  const needsUser = name !== "login" && name !== "register";
+  return page === undefined || (needsUser && !user.value)
+    ? html`<main class="empty">…</main>`
+    : html`<${page} />`;
+}
+
+function TradePage() {
+  return html`<main class="trade-page" data-panel=${panel.value}>
+      <${ChartPanel} /><${LadderPanel} /><${TapePanel} /><${OrderForm} /><${OrdersPanel} />
+    </main>
+    <nav class="bottom" aria-label="Panels">
+      ${PANELS.map(
+        ([name, title]) => html`<button
+          aria-current=${panel.value === name}
+          onClick=${() => {
+            panel.value = name;
+          }}
+        >
+          ${title}
+        </button>`,
+      )}
+    </nav>`;
+}
+
+// --- Keys ----------------------------------------------------------------------------------------
+
+/** @type {Record<string, () => void>} */
+const KEYS = {
+  b: () => type({ side: "BUY" }),
+  s: () => type({ side: "SELL" }),
+  l: () => type({ kind: "LIMIT" }),
+  m: () => type({ kind: "MARKET" }),
+  "/": () => choose(true),
+  "?": toggleHelp,
+};
+
+/** @param {Partial<import("./order-rules.js").Draft>} values */
+function type(values) {
+  panel.value = "trade";
+  fill(values);
+  requestAnimationFrame(() => {
+    const field = document.querySelector("#order-price, #order-stop, #order-amount");
+    if (field instanceof HTMLInputElement) {
+      field.focus();
+      field.select();
+    }
+  });
+}
+
+/** @param {KeyboardEvent} event */
+function press(event) {
+  const target = /** @type {HTMLElement} */ (event.target);
+  const isModified = event.ctrlKey || event.metaKey || event.altKey;
+  if (question.peek() !== null || isHelpOpen.peek() || isModified || route.peek()[0] !== "trade") {
+    return;
+  }
+  if (event.key === "Escape") {
+    const isField = target.matches("input, select, textarea");
+    if (isField) {
+      target.blur();
+    } else if (target === document.body) {
+      cancelAll();
+    }
+    return;
+  }
+  const isTyping = target.matches("select, textarea, input[type='search'], dialog *");
+  const isNumber = target.matches("input:not([type='search'])");
+  const act = KEYS[event.key.toLowerCase()];
+  // The fields of the form take digits: a letter in them is a key as anywhere else.
+  if (act !== undefined && !isTyping && (!isNumber || target.id.startsWith("order-"))) {
+    event.preventDefault();
+    act();
+  }
+}
+
+// --- Beginning -----------------------------------------------------------------------------------
+
+const RETRY_MS = 2_000;
+
+async function start() {
+  try {
+    await begin();
+    fault.value = "";
+  } catch {
+    fault.value = "The exchange cannot be reached";
+    setTimeout(start, RETRY_MS);
+    return;
+  }
+  effect(() => {
+    if (market.value !== undefined) {
+      show(market.value);
+    }
+  });
+  await beginAccount();
+}
+
+addEventListener("keydown", press);
+render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app")));
+start();

@@ -1,0 +1,3 @@
+/** The vendored view library, under one name for all modules. */
+
+export * from "../vendor/preact-11.2.0.js";

@@ -1,0 +1,63 @@
+/** A market as `exchangeInfo` tells it, for the tests. */
+
+export const INFORMATION = {
+  symbol: "SOLUSDC",
+  status: "TRADING",
+  baseAsset: "SOL",
+  quoteAsset: "USDC",
+  baseAssetPrecision: 8,
+  quotePrecision: 8,
+  orderTypes: [
+    "LIMIT",
+    "LIMIT_MAKER",
+    "MARKET",
+    "STOP_LOSS",
+    "STOP_LOSS_LIMIT",
+    "TAKE_PROFIT",
+    "TAKE_PROFIT_LIMIT",
+  ],
+  icebergAllowed: true,
+  ocoAllowed: true,
+  allowTrailingStop: true,
+  amendAllowed: true,
+  cancelReplaceAllowed: true,
+  quoteOrderQtyMarketAllowed: true,
+  allowedSelfTradePreventionModes: ["NONE", "EXPIRE_MAKER"],
+  defaultSelfTradePreventionMode: "EXPIRE_MAKER",
+  filters: [
+    {
+      filterType: "PRICE_FILTER",
+      minPrice: "0.01000000",
+      maxPrice: "1000000.00000000",
+      tickSize: "0.01000000",
+    },
+    {
+      filterType: "PERCENT_PRICE_BY_SIDE",
+      bidMultiplierUp: "5",
+      bidMultiplierDown: "0.2",
+      askMultiplierUp: "5",
+      askMultiplierDown: "0.2",
+    },
+    {
+      filterType: "LOT_SIZE",
+      minQty: "0.00100000",
+      maxQty: "100000.00000000",
+      stepSize: "0.00100000",
+    },
+    {
+      filterType: "NOTIONAL",
+      minNotional: "5.00000000",
+      applyMinToMarket: true,
+      maxNotional: "9000000.00000000",
+      applyMaxToMarket: false,
+    },
+    { filterType: "ICEBERG_PARTS", limit: 10 },
+    {
+      filterType: "TRAILING_DELTA",
+      minTrailingAboveDelta: 10,
+      maxTrailingAboveDelta: 2000,
+      minTrailingBelowDelta: 20,
+      maxTrailingBelowDelta: 1500,
+    },
+  ],
+};

@@ -16,7 +16,6 @@ from web.stage import DEFAULT_MS, fill_order, launched, moving_market, signed_in
 PICTURES: Sequence[tuple[str, tuple[int, int], str, str]] = (
     ("trading-dark", (1600, 900), "dark", ""),
     ("trading-light", (1600, 900), "light", ""),
-    ("trading-small", (1280, 720), "dark", ""),
     ("mobile-chart", (390, 844), "dark", "Chart"),
     ("mobile-book", (390, 844), "light", "Book"),
     ("mobile-trade", (390, 844), "dark", "Trade"),

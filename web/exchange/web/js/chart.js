@@ -10,7 +10,6 @@ import {
 } from "../vendor/lightweight-charts-5.2.1.js";
 import { spot } from "./api.js";
 import { sentUnits } from "./decimal.js";
-import { DepthChart } from "./depth.js";
 import { clock, compact, moment } from "./format.js";
 import { connection, isDark, market, symbol, taste } from "./state.js";
 import { effect, html, signal, useEffect, useRef } from "./view.js";
@@ -110,8 +109,20 @@ function PriceChart() {
 function Depth() {
   const place = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   useEffect(() => {
-    const chart = new DepthChart(/** @type {HTMLCanvasElement} */ (place.current));
-    return () => chart.remove();
+    // Few look at it: it comes when it is asked for.
+    const canvas = /** @type {HTMLCanvasElement} */ (place.current);
+    let remove = () => {};
+    let isGone = false;
+    import("./depth.js").then(({ DepthChart }) => {
+      if (!isGone) {
+        const chart = new DepthChart(canvas);
+        remove = () => chart.remove();
+      }
+    });
+    return () => {
+      isGone = true;
+      remove();
+    };
   }, []);
   return html`<div class="canvas">
     <canvas ref=${place} role="img" aria-label="How much is wanted and offered up to each price"></canvas>

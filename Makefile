@@ -58,8 +58,8 @@ check: lint types imports
 web-check: web/node_modules/installed
 	cd web && npm run --silent check
 
-web/node_modules/installed: web/package-lock.json
-	cd web && npm ci --silent
+web/node_modules/installed: web/package.json
+	cd web && npm install --silent
 	touch $@
 
 # Pictures of a running market, for the README.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 
+import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from running_exchange import RunningExchange
 from web.order_flow import OrderFlow, Trader
@@ -22,7 +23,8 @@ DEFAULT_MS = 30_000
 def launched() -> Iterator[Browser]:
     """Debian's chromium, without a window."""
     path = shutil.which("chromium")
-    assert path is not None, "the trading page's tests need chromium: apt-get install chromium"
+    if path is None:
+        pytest.skip("the trading page's tests need a browser: apt-get install chromium")
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield running

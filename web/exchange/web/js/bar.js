@@ -187,6 +187,7 @@ function Menu({ who }) {
       <button onClick=${leave("wallet")}>Wallet</button>
       <button onClick=${leave("account")}>Account and API keys</button>
       <button onClick=${leave("markets")}>Markets</button>
+      ${who.role === "admin" && html`<button onClick=${leave("admin")}>Administration</button>`}
       <button onClick=${async () => {
         isMenuOpen.value = false;
         await signOut();

@@ -9,7 +9,7 @@ import { LadderPanel } from "./ladder.js";
 import { MarketsPage } from "./market-list.js";
 import { fill, OrderForm } from "./order-form.js";
 import { cancelAll, OrdersPanel } from "./orders-panel.js";
-import { begin, fault, market, route } from "./state.js";
+import { begin, fault, go, market, route } from "./state.js";
 import { TapePanel } from "./tape.js";
 import { effect, html, render, signal, useEffect } from "./view.js";
 
@@ -29,6 +29,7 @@ const LATER = /** @type {Record<string, () => Promise<any>>} */ ({
   register: () => import("./sign-in.js").then((module) => module.RegisterPage),
   wallet: () => import("./wallet.js").then((module) => module.WalletPage),
   account: () => import("./account-page.js").then((module) => module.AccountPage),
+  admin: () => import("./admin-page.js").then((module) => module.AdminPage),
 });
 const fetched = signal(/** @type {Record<string, any>} */ ({}));
 
@@ -52,16 +53,20 @@ function Where() {
 
 /** @param {{ name: string }} properties */
 function Later({ name }) {
+  const who = user.value;
+  const isOpen = name === "login" || name === "register";
+  const isAllowed = isOpen || (name === "admin" ? who?.role === "admin" : Boolean(who));
   useEffect(() => {
-    LATER[name]().then((page) => {
-      fetched.value = { ...fetched.value, [name]: page };
-    });
-  }, [name]);
+    if (isAllowed) {
+      LATER[name]().then((page) => {
+        fetched.value = { ...fetched.value, [name]: page };
+      });
+    } else if (who !== undefined && location.hash.startsWith(`#/${name}`)) {
+      go(who === null ? "login" : "trade");
+    }
+  }, [name, who, isAllowed]);
   const page = fetched.value[name];
-  const needsUser = name !== "login" && name !== "register";
-  return page === undefined || (needsUser && !user.value)
-    ? html`<main class="empty">…</main>`
-    : html`<${page} />`;
+  return page === undefined || !isAllowed ? html`<main class="empty">…</main>` : html`<${page} />`;
 }
 
 function TradePage() {

@@ -125,16 +125,16 @@ def test_a_withdrawal_above_the_limit_is_approved_by_two(
     form.get_by_label("To the address").fill("bank/1")
     form.get_by_role("button", name="Withdraw").click()
 
-    approve = {"name": "Approve 101 USDT"}
-    admin.get_by_role("button", **approve).click()
+    approve = "Approve 101 USDT"
+    admin.get_by_role("button", name=approve).click()
     answer(admin, "Approve", "it is his")
     expect(admin.locator(".notices")).to_contain_text("Somebody else has to approve it too.")
     expect(admin.locator("[data-withdrawal]")).to_contain_text("approved by admin")
-    expect(admin.get_by_role("button", **approve)).to_have_count(0)
+    expect(admin.get_by_role("button", name=approve)).to_have_count(0)
     other = new_page()
     sign_in(other, second, password)
     other.goto("/#/admin")
-    other.get_by_role("button", **approve).click()
+    other.get_by_role("button", name=approve).click()
     answer(other, "Approve", "it is indeed")
 
     expect(other.locator("[data-withdrawal]")).to_contain_text("approved, to be paid")

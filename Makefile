@@ -98,7 +98,7 @@ seeds: $(NEEDS)
 
 # Real clients pin versions that ours must not follow: they have an environment of their own.
 clients: $(NEEDS) .clients/installed
-	cd tests/clients && EXCHANGE_COMMAND="$(EXCHANGE)" $(CURDIR)/.clients/bin/pytest
+	cd tests/clients && EXCHANGE_COMMAND="$(EXCHANGE)" $(CURDIR)/.clients/bin/pytest $(OPTIONS)
 
 .clients/installed: tests/clients/requirements.txt
 	python3 -m venv .clients

@@ -243,9 +243,13 @@ def test_a_multiplex_socket_tells_all_its_streams(open_crowd: Callable[[], Any])
                     for one in await client.get_recent_trades(symbol=SYMBOL)
                     if not before or one["id"] > before[-1]["id"]
                 ]
+                missing, last = set(names), 0
                 async with asyncio.timeout(WAIT_S):
-                    while {event["stream"] for event in heard} < set(names):
-                        heard.append(await events.recv())
+                    while missing or last < shown[-1]["id"]:
+                        heard.append(event := await events.recv())
+                        missing.discard(event["stream"])
+                        if event["stream"].endswith("@trade"):
+                            last = event["data"]["t"]
         finally:
             await client.close_connection()
         return heard, shown

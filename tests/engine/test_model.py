@@ -418,6 +418,10 @@ OTHER_REASONS = {
     Reason.REFERENCE_USED,
     Reason.ALREADY_EXISTS,
     Reason.CHANGED_MEANWHILE,
+    Reason.LIMIT,
+    Reason.NOT_ALLOWED,
+    Reason.WITHDRAWALS_FROZEN,
+    Reason.UNKNOWN_WITHDRAWAL,
     Reason.POISON,
     Reason.TOO_LITTLE_LIQUIDITY,
 }

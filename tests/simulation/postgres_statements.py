@@ -25,9 +25,17 @@ from simulation.postgres_rows import (
 
 from exchange.db_processor import service, writer
 from exchange.postgres_db import alarms, engine_starts, epochs, snapshot
-from exchange.postgres_db.tables import OPEN, OPEN_LIST, SCHEMA_VERSION, STORED_IN, metadata, orders
+from exchange.postgres_db.tables import (
+    OPEN,
+    OPEN_LIST,
+    OPEN_WITHDRAWAL,
+    SCHEMA_VERSION,
+    STORED_IN,
+    metadata,
+    orders,
+)
 from exchange.services.candles import Candle, Interval, merge
-from exchange.services.messages import Order, OrderList, Trade, Transfer
+from exchange.services.messages import Order, OrderList, Trade, Transfer, Withdrawal
 from exchange.services.orders import OPEN_STATUSES, ListStatus
 
 Do = Callable[[Tables, Sequence[Any]], Any]
@@ -259,6 +267,16 @@ def _place(kind: type[msgspec.Struct], *fields: str) -> list[int]:
     return [kind.__struct_fields__.index(field) for field in fields]
 
 
+def _withdrawals(*, is_open: bool) -> Select:
+    status, number = _place(Withdrawal, "status", "number")
+
+    def select(rows: list[Any], _: Sequence[Any]) -> list[Any]:
+        found = [row for row in rows if (row[status] in ("APPROVED", "PENDING")) is is_open]
+        return sorted(found, key=lambda row: row[number])
+
+    return select
+
+
 def _open_orders(rows: list[Any], _: Sequence[Any]) -> list[Any]:
     (status,) = _place(Order, "status")
     open = [row for row in rows if row[status] in OPEN_STATUSES]
@@ -308,6 +326,8 @@ _SELECTIONS: dict[str, Select] = {
     "ORDER BY number": _by(*_place(Transfer, "number")),
     f"WHERE {OPEN} ORDER BY symbol, queue": _open_orders,
     f"WHERE {OPEN_LIST} ORDER BY symbol, list_id": _open_lists,
+    f"WHERE {OPEN_WITHDRAWAL} ORDER BY number": _withdrawals(is_open=True),
+    f"WHERE NOT {OPEN_WITHDRAWAL} ORDER BY number": _withdrawals(is_open=False),
     "WHERE interval = $1 AND open_time >= $2 ORDER BY symbol, open_time": _candles_since,
     _NEWEST: _newest_trades,
 }

@@ -66,7 +66,7 @@ def test_secrets_are_for_their_owner_only(exchange_up: RunningExchange) -> None:
 
 def test_the_public_api_answers_and_the_page_is_named(exchange_up: RunningExchange) -> None:
     assert _get(f"{exchange_up.api}/api/v3/ping") == b"{}"
-    assert f"{exchange_up.api}/docs" in exchange_up.output
+    assert f"page      {exchange_up.api}\n" in exchange_up.output
     assert "exchange account create" in exchange_up.output
     assert "curl " in exchange_up.output
     assert str(exchange_up.data / "logs") in exchange_up.output

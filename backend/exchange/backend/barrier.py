@@ -7,7 +7,7 @@ has got there: the market views of this process, or Postgres.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import asyncpg
@@ -57,7 +57,16 @@ class Progress:
 class Barrier:
     """What reads pass through. `views` is advanced by whoever applies the outcomes."""
 
-    def __init__(self, outcomes: Outcomes, pool: asyncpg.Pool, position: int) -> None:
+    def __init__(
+        self,
+        outcomes: Outcomes,
+        pool: asyncpg.Pool,
+        position: int,
+        *,
+        heard: Callable[[], int] | None = None,
+    ) -> None:
+        """`heard` says how far outcomes have come that nobody may be told yet."""
+        self._heard = heard
         self._outcomes = outcomes
         self._pool = pool
         self._asking: asyncio.Future[int] | None = None
@@ -76,9 +85,25 @@ class Barrier:
         while True:
             asked = time.monotonic()
             with contextlib.suppress(ApiError):
-                await self.market_data()
+                await self._keep_up()
                 self._current_at = asked
             await asyncio.sleep(WATCH_S)
+
+    async def _keep_up(self) -> None:
+        """Return when this process has heard all; raises UNAVAILABLE where it has not.
+
+        Views that wait for Postgres are not stale: whoever has a key that is gone is refused by
+        the engine, and cancels must go on.
+        """
+        if self._heard is None:
+            await self.market_data()
+            return
+        with _unavailable():
+            top = await self._top()
+        # What was on its way is here by then.
+        await asyncio.sleep(WATCH_S)
+        if self._heard() < top:
+            errors.UNAVAILABLE.refuse()
 
     async def market_data(self) -> None:
         """Return when the market views are current; raises UNAVAILABLE after two seconds."""

@@ -124,10 +124,11 @@ class Backend:
                     streams = await _load_user_streams(snapshot)
                 connections = await pool(dsn, application_name=NAME, size_max=POOL_SIZE_MAX)
                 try:
-                    barrier = Barrier(outcomes, connections, position)
-                    followers = [directory.apply, views.apply, limits.apply, streams.apply]
                     is_strict = settings.ack == "postgres"
                     written = WrittenOutcomes(outcomes, ask) if is_strict else None
+                    heard = None if written is None else lambda: written.heard
+                    barrier = Barrier(outcomes, connections, position, heard=heard)
+                    followers = [directory.apply, views.apply, limits.apply, streams.apply]
                     state = State(
                         directory=directory,
                         views=views,

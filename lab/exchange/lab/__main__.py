@@ -72,6 +72,12 @@ def overload(
     connections: Annotated[
         int, typer.Option(min=1, max=10_000, help="At most so many requests wait at a time.")
     ] = 4_000,
+    engine_share: Annotated[
+        float,
+        typer.Option(
+            min=0.01, max=1, help="Of the time that the engine may run, so that less is too much."
+        ),
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the random orders.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
 ) -> None:
@@ -80,8 +86,9 @@ def overload(
     The exit code is 1 if an acknowledged order was lost, a cancel shed, or a process ended.
 
     Example: exchange bench overload --seconds 60
+    Example: exchange bench overload --engine-share 0.1
     """
-    options = overload_bench.Options(seconds, times, connections, seed)
+    options = overload_bench.Options(seconds, times, connections, seed, engine_share)
     try:
         report = overload_bench.run(options, lambda text: print(text, file=sys.stderr, flush=True))
     except TimeoutError as fault:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from exchange.lab import running
 from exchange.lab.http_load import get, load
 from exchange.lab.open_load import NO_ANSWER, OpenLoad, Request, open_load
+from exchange.lab.slowdown import slowed
 from exchange.lab.traders import SYMBOL, Signer, Trader, order_requests
 from exchange.services.admin import Admin
 from exchange.services.run_file import Run
@@ -38,6 +39,9 @@ class Options(Struct, frozen=True):
     times: float
     connections: int
     seed: int
+    engine_share: float = 1.0
+    """Of the time that the engine may run: who sends shares the machine with it, and cannot send
+    ten times what a whole one takes."""
 
 
 class Memory(Struct, frozen=True):
@@ -75,7 +79,10 @@ def run(options: Options, say: Callable[[str], None]) -> Report:
         traders = [
             Trader(*running.funded_account(admin, f"bench-{number}")) for number in range(TRADERS)
         ]
-        return uvloop.run(_Overload(options, exchange, traders, say).run())
+        engine = exchange.pids["engine"]
+        assert engine is not None
+        with slowed(engine, options.engine_share):
+            return uvloop.run(_Overload(options, exchange, traders, say).run())
 
 
 class _Overload:

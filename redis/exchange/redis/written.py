@@ -48,6 +48,11 @@ class WrittenOutcomes:
         now = asyncio.get_running_loop().time()
         return bool(self._held) and now - self._held[0][1] > BEHIND_S_MAX
 
+    @property
+    def heard(self) -> int:
+        """The number of the last outcome that has come here, told or not."""
+        return self._held[-1][0].last if self._held else self._told
+
     async def follow(self, position: int) -> AsyncGenerator[list[OutcomeFrame], None]:
         """All frames after `position`, which Postgres has, as it gets them; [] now and then.
 

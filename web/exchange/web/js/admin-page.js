@@ -625,9 +625,13 @@ function flat(told, within = "") {
  * @param {Told} told
  */
 function shownValue(name, value, told) {
-  const places = name === "amount" ? decimals().get(`${told?.asset}`) : undefined;
-  if (places !== undefined && Number.isSafeInteger(value)) {
-    return trimmed(toText(BigInt(Number(value)), places));
+  if (name === "amount" && typeof value === "number") {
+    // The record counts smallest units as a JSON number, which a browser reads exactly up to 2^53.
+    const about = Number.isSafeInteger(value) ? "" : "about ";
+    const places = decimals().get(`${told?.asset}`);
+    return places === undefined
+      ? `${about}${value} of the smallest unit`
+      : `${about}${trimmed(toText(BigInt(value), places))}`;
   }
   if (Array.isArray(value)) {
     return value.length === 0 ? "none" : value.map(String).join(", ");

@@ -371,7 +371,7 @@ def test_redis_keeps_what_it_acknowledges(setting: str) -> None:
 # --- Images --------------------------------------------------------------------------------------------
 
 MAY_IMPORT = {
-    "backend": {"services", "redis", "postgres-db", "backend"},
+    "backend": {"services", "redis", "postgres-db", "web", "backend"},
     "websocket": {"services", "redis", "postgres-db", "websocket"},
     "engine": {"services", "redis", "postgres-db", "engine"},
     "db-processor": {"services", "redis", "postgres-db", "db-processor"},

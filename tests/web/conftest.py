@@ -34,13 +34,14 @@ def flow(exchange: RunningExchange) -> OrderFlow:
     return made
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    # It keeps an event loop running, which no other module's tests can have beside their own.
     with launched() as running:
         yield running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def member(browser: Browser, exchange: RunningExchange, flow: OrderFlow) -> StorageState:
     """The cookie of somebody with test funds, for tests that do not count what he has."""
     context = browser.new_context(base_url=exchange.api)

@@ -122,6 +122,7 @@ def test_faults_that_are_planted_in_the_exchange_turn_it_red(tmp_path: Path) -> 
     output, errors = process.communicate(timeout=280)
 
     assert process.returncode == 1, output + errors
+    assert output, errors
     report = json.loads(output)
     broken = {row["promise"] for row in report["promises"] if not row["holds"]}
     assert "reads see what was acknowledged before them" in broken

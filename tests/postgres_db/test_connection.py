@@ -107,9 +107,13 @@ async def test_a_server_that_dies_is_the_world(own_postgres: KillableServer) -> 
     async with connected(own_postgres.url, application_name="test") as connection:
         own_postgres.kill()
         with pytest.raises(WorldFailed), reporting_failures():
-            # Its child that serves us may live a moment longer.
-            while True:
-                await connection.fetchval("SELECT 1")
+            await ask_for_ever(connection)
+
+
+async def ask_for_ever(connection: asyncpg.Connection) -> None:
+    """The server's child that serves us may live a moment longer than it."""
+    while True:
+        await connection.fetchval("SELECT 1")
 
 
 async def test_closing_ends_the_session(database_url: str) -> None:

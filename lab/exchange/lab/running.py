@@ -9,16 +9,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from exchange.services.admin import Admin
+from exchange.services.embedded import free_port
 from exchange.services.run_file import Run, read_run
 
 START_S_MAX = 60.0
 STOP_S_MAX = 15.0
+LOOK_S = 0.1
 
 
 @contextlib.contextmanager
@@ -26,7 +28,15 @@ def exchange() -> Iterator[Run]:
     """`exchange up` on free ports and in a folder of its own, which is deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder:
         data = Path(folder) / "data"
-        arguments = ["up", "--data", str(data), "--api-port", _port(), "--ws-port", _port()]
+        arguments = [
+            "up",
+            "--data",
+            str(data),
+            "--api-port",
+            str(free_port()),
+            "--ws-port",
+            str(free_port()),
+        ]
         command = [sys.executable, "-m", "exchange.services", *arguments]
         with _process(command):
             yield _wait_for_run(data)
@@ -35,7 +45,7 @@ def exchange() -> Iterator[Run]:
 @contextlib.contextmanager
 def baseline() -> Iterator[int]:
     """The trivial handler under the same server program, as one process; gives its port."""
-    port = _port()
+    port = str(free_port())
     command = [
         sys.executable, "-m", "uvicorn", "exchange.lab.baseline:app",
         "--host", "127.0.0.1", "--port", port, "--no-access-log", "--log-level", "warning",
@@ -48,7 +58,7 @@ def baseline() -> Iterator[int]:
 @contextlib.contextmanager
 def plain_broadcast(updates: int) -> Iterator[tuple[int, int]]:
     """The plain loop, as one process; gives its port and its pid."""
-    port = _port()
+    port = str(free_port())
     command = [sys.executable, "-m", "exchange.lab.plain_broadcast", port, str(updates)]
     with _process(command) as process:
         _wait_for_port(int(port))
@@ -91,33 +101,34 @@ def _process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _wait_for_run(data: Path) -> Run:
-    end = time.monotonic() + START_S_MAX
-    while time.monotonic() < end:
-        if (run := read_run(data)) is not None:
-            return run
-        time.sleep(0.1)
-    raise TimeoutError(f"the exchange was not ready within {START_S_MAX:.0f} s")
+    _wait_until(lambda: read_run(data) is not None, "the exchange is not ready")
+    run = read_run(data)
+    assert run is not None
+    return run
 
 
 def _wait_for_answer(url: str) -> None:
-    end = time.monotonic() + START_S_MAX
-    while time.monotonic() < end:
+    def answers() -> bool:
         with contextlib.suppress(URLError, ConnectionError), urlopen(url, timeout=1):  # noqa: S310
-            return
-        time.sleep(0.1)
-    raise TimeoutError(f"{url} did not answer within {START_S_MAX:.0f} s")
+            return True
+        return False
+
+    _wait_until(answers, f"{url} does not answer")
 
 
 def _wait_for_port(port: int) -> None:
-    end = time.monotonic() + START_S_MAX
-    while time.monotonic() < end:
+    def listens() -> bool:
         with contextlib.suppress(ConnectionError), socket.create_connection(("127.0.0.1", port)):
-            return
-        time.sleep(0.1)
-    raise TimeoutError(f"nobody listens on port {port}")
+            return True
+        return False
+
+    _wait_until(listens, f"nobody listens on port {port}")
 
 
-def _port() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return str(free.getsockname()[1])
+def _wait_until(condition: Callable[[], bool], otherwise: str) -> None:
+    """A process that starts tells nobody when it is there: it has to be asked."""
+    end = time.monotonic() + START_S_MAX
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"{otherwise} after {START_S_MAX:.0f} s")
+        time.sleep(LOOK_S)

@@ -153,10 +153,11 @@ def test_the_import_rules_hold() -> None:
 def test_every_import_rule_can_fail(tmp_path: Path) -> None:
     breaches = {
         "services/exchange/services/breach.py": "import exchange.redis.journal, hiredis, websockets",
-        "backend/exchange/backend/breach.py": "import exchange.engine.ledger, exchange.lab.breach",
+        "backend/exchange/backend/breach.py": "import exchange.engine.ledger, exchange.lab.breach\nimport exchange.testing.breach",
         "engine/exchange/engine/breach.py": "import asyncpg, fastapi",
         "websocket/exchange/websocket/breach.py": "import exchange.web.files, sortedcontainers",
         "lab/exchange/lab/breach.py": "",
+        "testing/exchange/testing/breach.py": "",
         "engine/exchange/engine/ledger.py": "import time",
     }
     for folder in FOLDERS:

@@ -39,7 +39,6 @@ from exchange.services.messages import (
     PreventedMatch,
     Reason,
     Rejected,
-    Repeated,
     Row,
     Trade,
     Transfer,
@@ -403,8 +402,8 @@ def started_from_rows(engine: MatchingEngine, outcomes: Iterable[Outcome]) -> Ma
         for row in outcome.rows:
             if isinstance(row, Transfer | Withdrawal):
                 started.restore(row)
-        if outcome.request is not None and not isinstance(outcome.result, Repeated):
-            started.requests.remember(outcome.request, outcome.number, outcome.deadline)
+        if outcome.signed_request is not None:
+            started.requests.remember(outcome.signed_request)
     return started
 
 

@@ -35,7 +35,14 @@ from exchange.postgres_db.tables import (
     orders,
 )
 from exchange.services.candles import Candle, Interval, merge
-from exchange.services.messages import Order, OrderList, Trade, Transfer, Withdrawal
+from exchange.services.messages import (
+    Order,
+    OrderList,
+    SignedRequest,
+    Trade,
+    Transfer,
+    Withdrawal,
+)
 from exchange.services.orders import OPEN_STATUSES, ListStatus
 
 Do = Callable[[Tables, Sequence[Any]], Any]
@@ -91,7 +98,6 @@ def _statements() -> dict[str, Do]:
         "UPDATE position SET clean_stop = NULL": _use_clean_stop,
         "UPDATE engine_starts SET attempt = $1": _note_attempt,
         position: lambda tables, _: [_position(tables)[1:4]],
-        "SELECT symbol FROM markets": lambda tables, _: list(tables.read("markets")),
         alarms._RAISE: _raise_alarm,
         alarms._SELECT: _alarms,
         engine_starts._COUNT: _count_start,
@@ -99,11 +105,11 @@ def _statements() -> dict[str, Do]:
         epochs._NEXT_EPOCH: _next_epoch,
         epochs._NOTE_CLEAN_STOP: _note_clean_stop,
         snapshot._LEVELS: _levels,
-        snapshot._RECENT: _recent_requests,
         snapshot._UNFILLED: _unfilled_orders,
         f"SELECT {snapshot._fields(Order)} FROM orders {_OF_OPEN_LISTS}": _orders_of_open_lists,
         writer._MOVE_POSITION: _move_position,
         writer._INSERT_GENERATION: _insert_generation,
+        writer._KEEP_REQUESTS: _keep_requests,
         writer._MERGE_CANDLES: _merge_candles,
         service._DELETE_SECONDS: _delete_seconds,
     }
@@ -190,6 +196,15 @@ def _move_position(tables: Tables, arguments: Sequence[Any]) -> str:
 def _insert_generation(tables: Tables, arguments: Sequence[Any]) -> str:
     tables.put(metadata.tables["generations"], [tuple(arguments)], replace=False)
     return "INSERT 0 1"
+
+
+def _keep_requests(tables: Tables, arguments: Sequence[Any]) -> str:
+    *arrays, since = arguments
+    (deadline,) = _place(SignedRequest, "deadline")
+    requests = tables.write("requests")
+    for key in [key for key, row in requests.items() if row[deadline] < since]:
+        del requests[key]
+    return str(_insert(SignedRequest)(tables, arrays))
 
 
 def _insert(kind: type[msgspec.Struct]) -> Do:
@@ -341,17 +356,6 @@ def _levels(tables: Tables, _: Sequence[Any]) -> list[Record]:
             level = (order.symbol, order.side.value, order.price)
             sums[level] = sums.get(level, 0) + order.shown
     return [("Level", *level, quantity) for level, quantity in sorted(sums.items())]
-
-
-def _recent_requests(tables: Tables, arguments: Sequence[Any]) -> list[Record]:
-    symbol, before, limit = arguments
-    newest = sorted((key for key in tables.read("orders") if key[0] == symbol), reverse=True)
-    places = _place(Order, "request", "deadline")
-    rows = [tables.read("orders")[key] for key in newest if key[1] < before]
-    created, id = _place(Order, "created", "id")
-    return [
-        (*(row[place] for place in places), row[-1], row[created], row[id]) for row in rows[:limit]
-    ]
 
 
 def _order(row: Record) -> Order:

@@ -30,10 +30,12 @@ from exchange.services.messages import (
     OutcomeFrame,
     PreventedMatch,
     Row,
+    SignedRequest,
     Trade,
     Transfer,
     Withdrawal,
     encode,
+    requests_since,
 )
 from exchange.services.process import WorldFailed
 
@@ -73,11 +75,12 @@ async def _move_position(
 class _Changes:
     """What a batch leaves behind: the last state of each thing, and all that was added."""
 
-    def __init__(self, frames: Iterable[OutcomeFrame]) -> None:
+    def __init__(self, frames: Sequence[OutcomeFrame]) -> None:
         self._states: dict[type[Row], dict[Any, Row]] = {kind: {} for kind in _UPSERTS}
         self._order_numbers: dict[tuple[str, int], int] = {}
         self._trades: list[Trade] = []
         self._added: dict[type[Row], list[Row]] = {kind: [] for kind in _INSERTS}
+        self._requests, self._requests_since = _known_requests(frames)
         self._generations: list[tuple[int, int, int]] = []
         for frame in frames:
             for outcome in frame.outcomes:
@@ -96,6 +99,8 @@ class _Changes:
         for kind, rows in self._added.items():
             if rows:
                 await connection.execute(_INSERTS[kind], *_arrays(kind, rows))
+        requests = _arrays(SignedRequest, self._requests)
+        await connection.execute(_KEEP_REQUESTS, *requests, self._requests_since)
         for generation in self._generations:
             await connection.execute(_INSERT_GENERATION, *generation)
 
@@ -137,6 +142,18 @@ class _Changes:
                     assert_never(row)
 
 
+def _known_requests(frames: Sequence[OutcomeFrame]) -> tuple[list[SignedRequest], int]:
+    """Those that the engine still knows behind the last frame, and which it has forgotten: each
+    frame makes it forget those of a deadline too long before its own time."""
+    known: list[SignedRequest] = []
+    since = 0
+    for frame in reversed(frames):
+        since = max(since, requests_since(frame.time))
+        signed = (outcome.signed_request for outcome in frame.outcomes)
+        known += [one for one in signed if one is not None and one.deadline >= since]
+    return known, since
+
+
 def _all_candles(trades: Iterable[Trade]) -> list[Candle]:
     shortest, *longer = STORED
     found = candles = fold_trades(trades, shortest)
@@ -164,10 +181,9 @@ def _copy_text(value: int | str) -> str:
 
 def _arrays(kind: type[msgspec.Struct], rows: Iterable[msgspec.Struct]) -> list[Any]:
     """One array for each field, as the statements take them."""
-    fields = zip(*map(msgspec.structs.astuple, rows), strict=True)
-    return [
-        _array(column.type, values) for column, values in zip(columns(kind), fields, strict=True)
-    ]
+    written = columns(kind)
+    fields = list(zip(*map(msgspec.structs.astuple, rows), strict=True)) or [()] * len(written)
+    return [_array(column.type, values) for column, values in zip(written, fields, strict=True)]
 
 
 def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> Sequence[Any] | str:
@@ -236,6 +252,12 @@ _UPSERTS: dict[type[Row], str] = {
 _INSERTS: dict[type[Row], str] = {
     kind: _insert(kind) for kind in (Transfer, Amendment, PreventedMatch, Act)
 }
+_KEEP_REQUESTS = f"""
+    WITH forgotten AS (
+        DELETE FROM requests WHERE deadline < $4
+    )
+    {_insert(SignedRequest)}
+"""  # noqa: S608, our own names
 _INSERT_GENERATION = "INSERT INTO generations (base, epoch, time) VALUES ($1, $2, $3)"
 _MERGE_CANDLES = f"""
     {_on_conflict(Candle)}

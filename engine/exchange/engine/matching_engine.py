@@ -66,6 +66,7 @@ from exchange.services.messages import (
     Repeated,
     Result,
     Row,
+    SignedRequest,
     Trade,
     Transfer,
     TransferKind,
@@ -92,12 +93,11 @@ class MatchingEngine:
         if isinstance(command, Undecodable):
             result: Result = Rejected(reason=Reason.POISON, detail=command.fault)
             return Outcome(number=number, time=now, uid=0, request=None, deadline=0, result=result)
+        first = None
         if command.request is not None:
-            first = self.requests.number(command.request, now)
+            first = self.requests.number(command.request)
             if first is None:
-                self.requests.remember(command.request, number, command.deadline)
-        else:
-            first = None
+                self.requests.remember(SignedRequest(number, command.request, command.deadline))
         if first is not None:
             result = Repeated(number=first)
         else:
@@ -121,8 +121,8 @@ class MatchingEngine:
         """Take over what another engine's outcome says, without executing anything."""
         for row in outcome.rows:
             self.restore(row)
-        if outcome.request is not None and not isinstance(outcome.result, Repeated):
-            self.requests.remember(outcome.request, outcome.number, outcome.deadline)
+        if outcome.signed_request is not None:
+            self.requests.remember(outcome.signed_request)
 
     def restore(self, row: Row) -> None:
         """Take the new state of one thing. Open orders must come by market and queue."""

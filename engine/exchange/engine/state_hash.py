@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterable
 from hashlib import blake2b
 from typing import assert_never
 
+from exchange.engine.request_memory import RequestMemory
 from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import (
     Account,
@@ -33,15 +34,20 @@ _MODULUS = 2**64
 
 class StateHash:
     """Live are accounts, keys, assets, markets and the rules of the exchange, counters, average
-    prices, balances, and open orders, lists and withdrawals."""
+    prices, balances, open orders, lists and withdrawals, and the requests that are remembered."""
 
-    def __init__(self) -> None:
+    def __init__(self, requests: RequestMemory) -> None:
+        self._requests = requests
         self._hashes: dict[Hashable, int] = {}
-        self.value = 0
+        self._sum = 0
 
     def __len__(self) -> int:
         """Of how many rows."""
-        return len(self._hashes)
+        return len(self._hashes) + len(self._requests)
+
+    @property
+    def value(self) -> int:
+        return (self._sum + self._requests.hash) % _MODULUS
 
     def update(self, rows: Iterable[Row]) -> None:
         """Take the new states of things; of several for one thing the last counts."""
@@ -55,7 +61,7 @@ class StateHash:
             if not isinstance(row, Order | OrderList | Withdrawal) or row.is_open:
                 after = int.from_bytes(blake2b(encode(row), digest_size=8).digest())
                 self._hashes[identity] = after
-            self.value = (self.value + after - before) % _MODULUS
+            self._sum = (self._sum + after - before) % _MODULUS
 
 
 def _identity(row: Row) -> Hashable:

@@ -41,13 +41,14 @@ from exchange.services.messages import (
     Order,
     OrderList,
     PreventedMatch,
+    SignedRequest,
     Trade,
     Transfer,
     Withdrawal,
 )
 from exchange.services.orders import OPEN_STATUSES, ListStatus
 
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0006"
 """The migration that this code needs; a newer schema still serves it (expand first)."""
 
 AMOUNT = Numeric(38, 0)
@@ -209,6 +210,15 @@ orders = Table(
     Index(None, "account_id", "symbol", "order_id"),
     Index(None, "account_id", "symbol", "client_order_id"),
     Index("orders_open_idx", "account_id", "symbol", "order_id", postgresql_where=text(OPEN)),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("request", LargeBinary, nullable=False),
+    Column("deadline", BigInteger, nullable=False),
+    Index(None, "deadline"),
 )
 
 order_lists = Table(
@@ -466,6 +476,7 @@ STORED_IN: dict[type[msgspec.Struct], Table] = {
     Counters: counters,
     AveragePrices: average_prices,
     Order: orders,
+    SignedRequest: requests,
     OrderList: order_lists,
     Amendment: amendments,
     PreventedMatch: prevented_matches,

@@ -38,6 +38,12 @@ LEAP = 2**40
 years at full load would use up."""
 
 
+SECOND_US = 1_000_000
+REQUESTS_KEPT_US = 60 * SECOND_US
+"""How long behind its deadline a signed request is known. It may have waited in the journal
+meanwhile, and what only reduces exposure, such as a cancel, is executed however late it comes."""
+
+
 class KeyKind(StrEnum):
     HMAC = "HMAC"
     ED25519 = "ED25519"
@@ -521,6 +527,14 @@ Result = (
 )
 
 
+class SignedRequest(Message, frozen=True, tag=False):
+    """What must not be executed again: a request, and the command that it was executed as."""
+
+    number: int
+    request: bytes
+    deadline: int
+
+
 class Outcome(Message, frozen=True, kw_only=True, tag=False):
     """All that the command of the same number led to."""
 
@@ -531,6 +545,13 @@ class Outcome(Message, frozen=True, kw_only=True, tag=False):
     deadline: int
     result: Result
     rows: tuple[Row, ...] = ()
+
+    @property
+    def signed_request(self) -> SignedRequest | None:
+        """None where nobody signed, and for a repeat: the first one is remembered."""
+        if self.request is None or isinstance(self.result, Repeated):
+            return None
+        return SignedRequest(self.number, self.request, self.deadline)
 
 
 class OutcomeFrame(Message, frozen=True, kw_only=True, tag=False):
@@ -548,6 +569,11 @@ class OutcomeFrame(Message, frozen=True, kw_only=True, tag=False):
     @property
     def last(self) -> int:
         return self.outcomes[-1].number
+
+
+def requests_since(time: int) -> int:
+    """The earliest deadline, a whole second, of the requests that are known behind a frame."""
+    return (time - REQUESTS_KEPT_US) // SECOND_US * SECOND_US
 
 
 encode = msgspec.json.Encoder().encode

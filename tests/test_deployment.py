@@ -290,6 +290,17 @@ def test_whoever_serves_clients_outside_one_machine_limits_them(folder: str) -> 
     assert compose()["services"][folder]["environment"]["RATE_LIMITS"] == "binance"
 
 
+def test_nothing_that_is_deployed_is_for_tests() -> None:
+    texts = [
+        path.read_text("utf-8")
+        for pattern in ("*.yml", "*/*.yml", "*/*/*.yml", "Dockerfile", "*/Dockerfile")
+        for path in ROOT.glob(pattern)
+    ]
+
+    assert len(texts) > 40
+    assert not [text for text in texts if "TESTING" in text or "--testing" in text]
+
+
 def test_only_the_backend_has_the_master_key() -> None:
     holders = {
         secret["metadata"]["name"]

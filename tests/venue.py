@@ -376,6 +376,7 @@ def live_rows(engine: MatchingEngine) -> list[Row]:
         rows.append(engine.registry.exchange_rules)
     rows += [book.counters() for book in books]
     rows += [row for book in books if (row := book.average_prices()) is not None]
+    rows += [book.beginning for book in books if book.beginning is not None]
     rows += [
         *engine.registry.accounts.values(),
         *engine.registry.keys.values(),

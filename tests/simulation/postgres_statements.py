@@ -31,6 +31,7 @@ from exchange.postgres_db.tables import (
     OPEN_WITHDRAWAL,
     SCHEMA_VERSION,
     STORED_IN,
+    first_told,
     metadata,
     orders,
 )
@@ -315,10 +316,11 @@ def _newest_trades(rows: list[Any], arguments: Sequence[Any]) -> list[Any]:
     return [row for _, trades in by_market for row in list(trades)[-arguments[0] :]]
 
 
-_NEWEST = """
+_NEWEST = f"""
     JOIN (
         SELECT symbol, newest.trade_id FROM markets CROSS JOIN LATERAL (
             SELECT trade_id FROM trades WHERE trades.symbol = markets.symbol
+                AND trades.trade_id >= {first_told("markets.symbol")}
             ORDER BY trade_id DESC LIMIT $1
         ) newest
     ) newest USING (symbol, trade_id)

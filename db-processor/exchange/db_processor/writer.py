@@ -20,6 +20,7 @@ from exchange.services.messages import (
     Amendment,
     AveragePrices,
     Balance,
+    Beginning,
     Counters,
     Key,
     Level,
@@ -79,6 +80,8 @@ class _Changes:
         self._states: dict[type[Row], dict[Any, Row]] = {kind: {} for kind in _UPSERTS}
         self._order_numbers: dict[tuple[str, int], int] = {}
         self._trades: list[Trade] = []
+        # Where a market begins anew its candles go, and those of what was traded before are none.
+        self._told: dict[str, list[Trade]] = {}
         self._added: dict[type[Row], list[Row]] = {kind: [] for kind in _INSERTS}
         self._requests, self._requests_since = _known_requests(frames)
         self._generations: list[tuple[int, int, int]] = []
@@ -95,7 +98,10 @@ class _Changes:
                 await connection.execute(_UPSERTS[kind], *arrays)
         if self._trades:
             await _copy(connection, self._trades)
-            await connection.execute(_MERGE_CANDLES, *_arrays(Candle, _all_candles(self._trades)))
+        if self._states[Beginning]:
+            await connection.execute(_DELETE_CANDLES, list(self._states[Beginning]))
+        if told := [trade for trades in self._told.values() for trade in trades]:
+            await connection.execute(_MERGE_CANDLES, *_arrays(Candle, _all_candles(told)))
         for kind, rows in self._added.items():
             if rows:
                 await connection.execute(_INSERTS[kind], *_arrays(kind, rows))
@@ -120,6 +126,10 @@ class _Changes:
                     states[Balance][row.account, row.asset] = row
                 case Trade():
                     self._trades.append(row)
+                    self._told.setdefault(row.symbol, []).append(row)
+                case Beginning():
+                    states[Beginning][row.symbol] = row
+                    self._told.pop(row.symbol, None)
                 case Level():
                     pass  # The sum of the open orders, which are written.
                 case Counters() | AveragePrices() | Market():
@@ -243,6 +253,7 @@ _UPSERTS: dict[type[Row], str] = {
         ExchangeRules,
         Counters,
         AveragePrices,
+        Beginning,
         Order,
         OrderList,
         Balance,
@@ -259,6 +270,7 @@ _KEEP_REQUESTS = f"""
     {_insert(SignedRequest)}
 """  # noqa: S608, our own names
 _INSERT_GENERATION = "INSERT INTO generations (base, epoch, time) VALUES ($1, $2, $3)"
+_DELETE_CANDLES = "DELETE FROM candles WHERE symbol = ANY($1::text[])"
 _MERGE_CANDLES = f"""
     {_on_conflict(Candle)}
         open = CASE WHEN excluded.first_trade_id < candles.first_trade_id

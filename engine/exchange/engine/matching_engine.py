@@ -40,18 +40,20 @@ from exchange.services.commands import (
     PlaceOrder,
     ReplaceOrder,
     RequestWithdrawal,
+    Reset,
     RevokeKey,
     SetMode,
     Undecodable,
     Withdraw,
 )
-from exchange.services.markets import Asset, ExchangeRules, Market, market_fault
+from exchange.services.markets import Asset, ExchangeRules, Market, Mode, market_fault
 from exchange.services.messages import (
     Account,
     Act,
     Amendment,
     AveragePrices,
     Balance,
+    Beginning,
     Counters,
     Created,
     Done,
@@ -137,6 +139,8 @@ class MatchingEngine:
                 self.books[row.symbol].restore_average(row)
             case Counters():
                 self.books[row.symbol].restore_counters(row)
+            case Beginning():
+                self.books[row.symbol].beginning = row
             case Market():
                 if row.symbol in self.books:
                     self.books[row.symbol].market = row
@@ -220,6 +224,8 @@ class MatchingEngine:
                 return self._establishing(self.registry.changed_exchange(command))
             case ChangeAccount():
                 return self._plan_account_change(command, now)
+            case Reset():
+                return partial(self._reset, now)
             case _:
                 assert_never(command)
 
@@ -348,7 +354,7 @@ class MatchingEngine:
     def _establish(self, rows: Iterable[Row], result: Result) -> Result:
         """Let things be as these rows say."""
         for row in rows:
-            if not isinstance(row, Counters):
+            if not isinstance(row, Counters | Beginning):
                 self._changes.append((self._known(row), row))
             self.restore(row)
             self._rows.append(row)
@@ -382,6 +388,16 @@ class MatchingEngine:
         self._rows.extend(self.ledger.take_changes())
         rows: list[Row] = [transfer] if withdrawal is None else [transfer, withdrawal]
         return self._establish(rows, Created(id=transfer.number))
+
+    def _reset(self, now: int) -> Result:
+        """Let every market be as if it had been created now, but for the numbers that it gives."""
+        rows: list[Row] = []
+        for symbol in sorted(self.books):
+            book = self.books[symbol]
+            self._desk.end_all(book, now)
+            rows.append(replace(book.market, mode=Mode.RUNNING, created=now))
+            rows.append(Beginning(symbol=symbol, trade_id=book.trade_id))
+        return self._establish(rows, Done())
 
     def _change_account(self, account: Account, now: int) -> Result:
         if account.stopped:

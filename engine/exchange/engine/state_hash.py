@@ -16,6 +16,7 @@ from exchange.services.messages import (
     Amendment,
     AveragePrices,
     Balance,
+    Beginning,
     Counters,
     Key,
     Level,
@@ -34,7 +35,8 @@ _MODULUS = 2**64
 
 class StateHash:
     """Live are accounts, keys, assets, markets and the rules of the exchange, counters, average
-    prices, balances, open orders, lists and withdrawals, and the requests that are remembered."""
+    prices, beginnings, balances, open orders, lists and withdrawals, and the requests that are
+    remembered."""
 
     def __init__(self, requests: RequestMemory) -> None:
         self._requests = requests
@@ -58,10 +60,17 @@ class StateHash:
         for identity, row in changed.items():
             before = self._hashes.pop(identity, 0)
             after = 0
-            if not isinstance(row, Order | OrderList | Withdrawal) or row.is_open:
+            if _is_live(row):
                 after = int.from_bytes(blake2b(encode(row), digest_size=8).digest())
                 self._hashes[identity] = after
             self._sum = (self._sum + after - before) % _MODULUS
+
+
+def _is_live(row: Row) -> bool:
+    """Whether there still is something; of an average nothing is left when a market is reset."""
+    if isinstance(row, AveragePrices):
+        return bool(row.minutes)
+    return not isinstance(row, Order | OrderList | Withdrawal) or row.is_open
 
 
 def _identity(row: Row) -> Hashable:
@@ -77,6 +86,8 @@ def _identity(row: Row) -> Hashable:
             return ("counters", row.symbol)
         case AveragePrices():
             return ("average", row.symbol)
+        case Beginning():
+            return ("beginning", row.symbol)
         case ExchangeRules():
             return ("exchange",)
         case Account():

@@ -13,13 +13,21 @@ import msgspec
 
 from exchange.postgres_db.connection import connected, reporting_failures
 from exchange.postgres_db.schema import require_schema
-from exchange.postgres_db.tables import OPEN, OPEN_LIST, OPEN_WITHDRAWAL, STORED_IN, columns
+from exchange.postgres_db.tables import (
+    OPEN,
+    OPEN_LIST,
+    OPEN_WITHDRAWAL,
+    STORED_IN,
+    columns,
+    first_told,
+)
 from exchange.services.candles import STORED, Candle, Interval
 from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import (
     Account,
     AveragePrices,
     Balance,
+    Beginning,
     Counters,
     Key,
     Level,
@@ -66,13 +74,15 @@ class Snapshot:
 
     async def control_rows(self) -> list[Row]:
         """What operators made, with each market's numbers, so that each row finds what it needs:
-        assets before markets, markets before counters and averages, accounts before keys."""
+        assets before markets, markets before counters, averages and beginnings, accounts before
+        keys."""
         rows: list[Row] = []
         rows += await self._load(Asset, "ORDER BY asset")
         rows += await self._load(Market, "ORDER BY symbol")
         rows += await self._load(ExchangeRules, "")
         rows += await self._load(Counters, "ORDER BY symbol")
         rows += await self._load(AveragePrices, "ORDER BY symbol")
+        rows += await self._load(Beginning, "ORDER BY symbol")
         rows += await self._load(Account, "ORDER BY account_id")
         rows += await self._load(Key, "ORDER BY api_key")
         return rows
@@ -116,16 +126,17 @@ class Snapshot:
         return await self._load(Candle, rest, interval, since)
 
     async def recent_trades(self, limit: int) -> list[Trade]:
-        """The newest of each market, oldest first, by market."""
-        rest = """
+        """The newest of each market's public past, oldest first, by market."""
+        rest = f"""
             JOIN (
                 SELECT symbol, newest.trade_id FROM markets CROSS JOIN LATERAL (
                     SELECT trade_id FROM trades WHERE trades.symbol = markets.symbol
+                        AND trades.trade_id >= {first_told("markets.symbol")}
                     ORDER BY trade_id DESC LIMIT $1
                 ) newest
             ) newest USING (symbol, trade_id)
             ORDER BY symbol, trade_id
-        """
+        """  # noqa: S608, our own constant
         return await self._load(Trade, rest, limit)
 
     async def unfilled_orders(self, start: int) -> dict[int, int]:

@@ -36,6 +36,7 @@ from exchange.services.messages import (
     Amendment,
     AveragePrices,
     Balance,
+    Beginning,
     Counters,
     Key,
     Order,
@@ -48,7 +49,7 @@ from exchange.services.messages import (
 )
 from exchange.services.orders import OPEN_STATUSES, ListStatus
 
-SCHEMA_VERSION = "0006"
+SCHEMA_VERSION = "0007"
 """The migration that this code needs; a newer schema still serves it (expand first)."""
 
 AMOUNT = Numeric(38, 0)
@@ -177,6 +178,13 @@ average_prices = Table(
     metadata,
     Column("symbol", Text, primary_key=True),
     Column("minutes", JSONB, nullable=False),
+)
+
+beginnings = Table(
+    "beginnings",
+    metadata,
+    Column("symbol", Text, primary_key=True),
+    Column("trade_id", BigInteger, nullable=False, comment="Up to here nobody is told of trades."),
 )
 
 orders = Table(
@@ -475,6 +483,7 @@ STORED_IN: dict[type[msgspec.Struct], Table] = {
     ExchangeRules: exchange_rules,
     Counters: counters,
     AveragePrices: average_prices,
+    Beginning: beginnings,
     Order: orders,
     SignedRequest: requests,
     OrderList: order_lists,
@@ -487,6 +496,13 @@ STORED_IN: dict[type[msgspec.Struct], Table] = {
     Act: acts,
     Candle: candles,
 }
+
+
+def first_told(symbol: str) -> str:
+    """The SQL for the first trade of a market's public past; `symbol` is SQL, too."""
+    return f"""coalesce(
+        (SELECT beginnings.trade_id + 1 FROM beginnings WHERE beginnings.symbol = {symbol}), 0
+    )"""  # noqa: S608, our own names
 
 
 def columns(kind: type[msgspec.Struct]) -> list[Column[Any]]:

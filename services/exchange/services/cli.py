@@ -136,6 +136,9 @@ def up(
     demo: Annotated[
         bool, typer.Option("--demo", help="Let simulated makers and takers trade on it.")
     ] = False,
+    testing: Annotated[
+        bool, typer.Option("--testing", help="For tests: `exchange reset` may empty all markets.")
+    ] = False,
 ) -> None:
     """Run a whole exchange on this machine until Ctrl-C; start it again and nothing is gone.
 
@@ -153,6 +156,7 @@ def up(
         postgres_url=postgres,
         ack=None if ack is None else ack.value,
         demo=demo,
+        testing=testing,
     )
     try:
         launcher.up(options)
@@ -258,6 +262,15 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
         print(json.dumps(answer))
     else:
         _print_status(answer)
+
+
+@app.command()
+def reset(data: Data = None, as_json: AsJson = False) -> None:
+    """End all open orders and empty all markets, where `exchange up --testing` runs.
+
+    Example: exchange reset --data ./data
+    """
+    print_fields(Admin.find(data).post("reset", body={}), as_json)
 
 
 @alarm_app.command("clear")

@@ -156,6 +156,14 @@ class AveragePrices(Message, frozen=True, kw_only=True):
     minutes: tuple[tuple[int, int, int], ...]
 
 
+class Beginning(Message, frozen=True, kw_only=True):
+    """A market's public past begins behind the trade of this id; one that was never reset has no
+    such row."""
+
+    symbol: str
+    trade_id: int
+
+
 class Special(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What only some orders have; 0, False and None mean that this one has it not.
 
@@ -399,6 +407,7 @@ Row = (
     | ExchangeRules
     | Counters
     | AveragePrices
+    | Beginning
     | Order
     | OrderList
     | Amendment

@@ -389,3 +389,12 @@ def test_the_public_port_knows_nothing_of_the_admin_api(backend: RunningBackend)
     )
 
     assert answer.status == 404
+
+
+def test_without_the_flag_nobody_can_ask_for_faults(backend: RunningBackend) -> None:
+    for method in ("GET", "PUT", "DELETE"):
+        answer = backend.admin(method, "faults", seed=1)
+
+        assert answer.status == 409
+        assert answer.body == {"error": "This exchange was started without --faults."}
+    assert backend.admin("GET", "status").body["faults"] is None

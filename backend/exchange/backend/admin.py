@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exchange.backend import control, status
 from exchange.backend.control import Acting, Who
 from exchange.backend.errors import ApiError
+from exchange.backend.faults import admin_routes as fault_routes
 from exchange.backend.members import Members
 from exchange.backend.operator import AdminError, Operator
 from exchange.backend.rulebook import BadRule
@@ -33,6 +34,7 @@ from exchange.backend.wishes import (
     NewTransfer,
 )
 from exchange.services.commands import Deposit, Withdraw
+from exchange.services.fault_file import FaultFile
 from exchange.services.markets import Mode
 from exchange.services.messages import Author, Role
 from exchange.services.process import Health
@@ -52,10 +54,11 @@ class AdminApplication:
         operator: Operator,
         health: Health,
         members: Members,
+        faults: FaultFile | None = None,
     ) -> None:
         assert settings.admin_token, "without a token there is no admin API"
         self._authorization = f"Bearer {settings.admin_token}".encode()
-        self._rest: ASGIApp = _routes(current, operator, health, members)
+        self._rest: ASGIApp = _routes(current, operator, health, members, faults)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_allowed(scope):
@@ -69,7 +72,13 @@ class AdminApplication:
         return hmac.compare_digest(given, self._authorization)
 
 
-def _routes(current: Current, operator: Operator, health: Health, members: Members) -> FastAPI:
+def _routes(
+    current: Current,
+    operator: Operator,
+    health: Health,
+    members: Members,
+    faults: FaultFile | None,
+) -> FastAPI:
     app = FastAPI(openapi_url=None, redirect_slashes=False)
 
     async def acting(request: Request) -> Acting:
@@ -78,10 +87,12 @@ def _routes(current: Current, operator: Operator, health: Health, members: Membe
     app.state.acting = acting
     app.include_router(control.routes("/admin", current, health))
     app.include_router(_own_routes(members))
+    app.include_router(fault_routes.routes(faults))
 
     @app.get("/admin/status")
     async def get_status() -> dict[str, Any]:
-        return await status.read(current, health)
+        found = await status.read(current, health)
+        return {**found, "faults": fault_routes.rules_in_force(faults)}
 
     app.add_exception_handler(AdminError, _answer_admin_error)
     app.add_exception_handler(BadRule, _answer_bad_rule)

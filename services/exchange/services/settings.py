@@ -77,6 +77,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The memory that one hash of a password takes, which is what guessing it costs."""
     create_default_markets: bool = False
     """Give a new, empty exchange SOLUSDC, BTCUSDT and ETHUSDT."""
+    faults_file: str = ""
+    """The script of faults on request; only an `exchange up --faults` can give it."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

@@ -51,6 +51,23 @@ every_service = pytest.mark.parametrize("part", SERVICES, ids=lambda part: part.
 every_server = pytest.mark.parametrize("part", SERVERS, ids=lambda part: part.folder)
 
 
+# --- Production -----------------------------------------------------------------------------------
+
+
+def test_no_deployment_can_have_faults_on_request() -> None:
+    paths = [
+        path
+        for pattern in ("**/*.yml", "**/Dockerfile", "Dockerfile", "**/*.sh")
+        for path in ROOT.glob(pattern)
+        if not path.relative_to(ROOT).parts[0].startswith(".")
+    ]
+
+    assert len(paths) > 40
+    assert [
+        path for path in paths if re.search(r"\bfaults?[-_]|--fault", path.read_text(), re.I)
+    ] == []
+
+
 # --- Schemas --------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -31,6 +31,8 @@ PING_S, PONG_S = 20, 60
 STALLED_S_MAX = 3.0
 """How long a socket may take nothing of what it is sent."""
 TRANSPORT_BYTES = 64 * 1024
+DROP = "exchange.drop"
+"""The extension of a scope that cuts its connection."""
 KERNEL_BYTES = 128 * 1024
 """What the kernel holds of a socket's texts besides; Linux doubles it."""
 
@@ -127,6 +129,24 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             self.transport.abort()
 
 
+class DroppableProtocol(BoundedProtocol):
+    """Tells its application how to cut its connection."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        cast("Scope", self.scope)["extensions"] = {DROP: self.transport.abort}
+
+
+class DroppableSocket(BoundedSocket):
+    """The same for a WebSocket."""
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:
+            # The application runs no earlier than control returns to the loop.
+            cast("Scope", self.scope)["extensions"][DROP] = self.transport.abort
+
+
 class _GatheringTransport:
     """Writes once in a turn of the event loop: uvicorn writes head and body of an answer apart."""
 
@@ -169,14 +189,19 @@ class Listeners:
         self._running: list[tuple[_Server, asyncio.Task[None]]] = []
         self._sweeping: asyncio.Task[None] | None = None
 
-    async def open(self, variable: str, address_text: str, application: ASGIApp) -> None:
-        """Listen at the address that a setting names; raises InvalidSettings if it is taken."""
+    async def open(
+        self, variable: str, address_text: str, application: ASGIApp, *, can_drop: bool = False
+    ) -> None:
+        """Listen at the address that a setting names; raises InvalidSettings if it is taken.
+
+        With `can_drop` each scope holds the way to cut its connection.
+        """
         address = parse_address(variable, address_text)
         config = uvicorn.Config(
             application,
             loop="none",
-            http=BoundedProtocol,
-            ws=BoundedSocket,
+            http=DroppableProtocol if can_drop else BoundedProtocol,
+            ws=DroppableSocket if can_drop else BoundedSocket,
             ws_max_size=MESSAGE_BYTES_MAX,
             ws_ping_interval=PING_S,
             ws_ping_timeout=PONG_S,

@@ -11,6 +11,7 @@ from exchange.backend.application import Application
 from exchange.backend.barrier import Barrier
 from exchange.backend.directory import Directory
 from exchange.backend.errors import ApiError
+from exchange.backend.faults.lines import Lines
 from exchange.backend.gateway import Gateway, NotExecuted, OutcomeUnknown
 from exchange.backend.listeners import Listeners
 from exchange.backend.measurements import measure
@@ -33,6 +34,7 @@ from exchange.redis.written import WrittenOutcomes
 from exchange.services.candles import MINUTE, Interval
 from exchange.services.clock import now_us
 from exchange.services.commands import AddAsset, AddMarket
+from exchange.services.fault_file import FaultFile
 from exchange.services.market_view import CANDLES_KEPT, RECENT_TRADES, MarketViews
 from exchange.services.markets import default_markets
 from exchange.services.messages import Outcome, Reason, Rejected
@@ -74,6 +76,7 @@ class Backend:
 
     async def _listen(self, settings: Settings, health: Health) -> Vault:
         if self._vault is None:
+            faults = FaultFile.open(settings)
             self._current = Current(
                 API_LIMITS[settings.rate_limits], Proxies.parse(settings.trusted_proxies)
             )
@@ -83,11 +86,18 @@ class Backend:
                 self._current, self._vault, operator, Passwords(settings.password_memory_kib)
             )
             self._application = public_application(
-                settings, self._current, members, operator, health
+                settings, self._current, members, operator, health, faults
             )
-            await self._listeners.open("SERVER_ADDR", settings.server_addr, self._application)
+            if faults is None:
+                await self._listeners.open("SERVER_ADDR", settings.server_addr, self._application)
+            else:
+                log.warning("faults on request are on: what goes wrong may be meant to")
+                lines = Lines(self._application, faults)
+                await self._listeners.open(
+                    "SERVER_ADDR", settings.server_addr, lines, can_drop=True
+                )
             if settings.admin_token:
-                admin = AdminApplication(settings, self._current, operator, health, members)
+                admin = AdminApplication(settings, self._current, operator, health, members, faults)
                 await self._listeners.open("ADMIN_ADDR", settings.admin_addr, admin)
             else:
                 log.info("the admin API is off: ADMIN_TOKEN is empty")

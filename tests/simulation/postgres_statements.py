@@ -16,11 +16,10 @@ from simulation.postgres_rows import (
     Key,
     Record,
     Tables,
-    copied_types,
+    copied,
     key_of_table,
     record_of,
     records_of,
-    unescaped,
 )
 
 from exchange.db_processor import service, writer
@@ -71,13 +70,7 @@ def copy_in(tables: Tables, table: str, text: bytes) -> str:
     """COPY, text format."""
     (kind,) = (kind for kind, stored in STORED_IN.items() if stored.name == table)
     lines = text.decode().splitlines()
-    records = [
-        tuple(
-            int(field) if type_ is int else unescaped(field)
-            for field, type_ in zip(line.split("\t"), copied_types(kind), strict=True)
-        )
-        for line in lines
-    ]
+    records = [copied(kind, line) for line in lines]
     tables.put(STORED_IN[kind], records, replace=False)
     return f"COPY {len(lines)}"
 
@@ -109,6 +102,9 @@ def _statements() -> dict[str, Do]:
         snapshot._UNFILLED: _unfilled_orders,
         f"SELECT {snapshot._fields(Order)} FROM orders {_OF_OPEN_LISTS}": _orders_of_open_lists,
         writer._MOVE_POSITION: _move_position,
+        writer._LAST_ORDERS: lambda tables, _: [
+            one[:2] for one in tables.read("counters").values()
+        ],
         writer._INSERT_GENERATION: _insert_generation,
         writer._KEEP_REQUESTS: _keep_requests,
         writer._MERGE_CANDLES: _merge_candles,

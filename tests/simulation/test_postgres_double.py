@@ -185,6 +185,20 @@ def test_what_is_written_is_loaded_alike(database_url: str, seed: int) -> None:
     assert simulated == real
 
 
+def test_a_batch_with_many_orders_is_written_alike(database_url: str) -> None:
+    async def story(dsn: str) -> list[Any]:
+        history = History(5)
+        async with connected(dsn, application_name="test") as connection:
+            await write(connection, history.frames)
+            for _ in range(2):
+                await write(connection, [history.next() for _ in range(250)])
+        return await everything(dsn, Random(5), history.now)
+
+    simulated, real = on_both(story, database_url)
+
+    assert simulated == real
+
+
 def _overdrawn(frame: OutcomeFrame) -> OutcomeFrame:
     row: Row = Balance(account=0, asset="SOL", free=-1, locked=0)
     outcome = msgspec.structs.replace(frame.outcomes[0], rows=(row,))

@@ -142,6 +142,7 @@ async def _load_state(replica: Replica, snapshot: Snapshot) -> None:
         *await snapshot.open_lists(),
         *await snapshot.open_orders(),
         *await snapshot.open_withdrawals(),
+        *await snapshot.last_act(),
     ]
     for row in rows:
         replica.engine.restore(row)

@@ -33,7 +33,8 @@ _MODULUS = 2**64
 
 class StateHash:
     """Live are accounts, keys, assets, markets and the rules of the exchange, counters, average
-    prices, balances, and open orders, lists and withdrawals."""
+    prices, balances, and open orders, lists and withdrawals; and the last act, which the next one
+    is linked to."""
 
     def __init__(self) -> None:
         self._hashes: dict[Hashable, int] = {}
@@ -83,7 +84,9 @@ def _identity(row: Row) -> Hashable:
             return ("market", row.symbol)
         case Withdrawal():
             return ("withdrawal", row.reference)
-        case Trade() | Transfer() | Act() | Level() | Amendment() | PreventedMatch():
+        case Act():
+            return ("act",)
+        case Trade() | Transfer() | Level() | Amendment() | PreventedMatch():
             return None
         case _:
             assert_never(row)

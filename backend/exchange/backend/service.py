@@ -57,7 +57,7 @@ class Backend:
 
     def __init__(self) -> None:
         self._current = Current()
-        self._listeners = Listeners()
+        self._listeners: Listeners | None = None
         self._vault: Vault | None = None
         self._application: Application | None = None
 
@@ -85,10 +85,13 @@ class Backend:
             self._application = public_application(
                 settings, self._current, members, operator, health
             )
-            await self._listeners.open("SERVER_ADDR", settings.server_addr, self._application)
+            listeners = self._listeners = Listeners(
+                self._current.limits.connections, self._current.proxies
+            )
+            await listeners.open("SERVER_ADDR", settings.server_addr, self._application)
             if settings.admin_token:
                 admin = AdminApplication(settings, self._current, operator, health, members)
-                await self._listeners.open("ADMIN_ADDR", settings.admin_addr, admin)
+                await listeners.open("ADMIN_ADDR", settings.admin_addr, admin)
             else:
                 log.info("the admin API is off: ADMIN_TOKEN is empty")
         return self._vault
@@ -102,7 +105,8 @@ class Backend:
         health.set(False, "shutting down")
         if self._application is not None and self._application.announce_shutdown():
             await asyncio.sleep(SHUTDOWN_S)
-        await self._listeners.close()
+        if self._listeners is not None:
+            await self._listeners.close()
 
     async def _live(self, settings: Settings, health: Health, vault: Vault) -> None:
         is_checked = await server_check.check(

@@ -36,6 +36,7 @@ from exchange.postgres_db.tables import (
 )
 from exchange.services.candles import Candle, Interval, merge
 from exchange.services.messages import (
+    Act,
     Order,
     OrderList,
     SignedRequest,
@@ -337,6 +338,7 @@ _SELECTIONS: dict[str, Select] = {
     "ORDER BY api_key": _by(0),
     "ORDER BY account_id, asset": _by(0, 1),
     "ORDER BY number": _by(*_place(Transfer, "number")),
+    "ORDER BY number DESC LIMIT 1": lambda rows, _: _by(*_place(Act, "number"))(rows, ())[-1:],
     f"WHERE {OPEN} ORDER BY symbol, queue": _open_orders,
     f"WHERE {OPEN_LIST} ORDER BY symbol, list_id": _open_lists,
     f"WHERE {OPEN_WITHDRAWAL} ORDER BY number": _withdrawals(is_open=True),

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from exchange.engine.acts import Changes, author_of, describe
+from exchange.engine.acts import Changes, Record, author_of
 from exchange.engine.ledger import SUPPLY_MAX, Ledger
 from exchange.engine.order_book import OrderBook
 from exchange.engine.registry import Registry
@@ -88,6 +88,7 @@ class MatchingEngine:
         self.withdrawals = Withdrawals(self.registry)
         self._rows: list[Row] = []
         self._changes: Changes = []
+        self._record = Record()
         self._desk = TradingDesk(self.registry, self.ledger, self.books, self._rows)
 
     def apply(self, number: int, command: AnyCommand | Undecodable, now: int) -> Outcome:
@@ -150,7 +151,9 @@ class MatchingEngine:
                 self.registry.restore(row)
             case Withdrawal():
                 self.withdrawals.restore(row)
-            case Trade() | Amendment() | PreventedMatch() | Act() | Level():
+            case Act():
+                self._record.restore(row)
+            case Trade() | Amendment() | PreventedMatch() | Level():
                 pass  # what they changed has rows of its own
             case _:
                 assert_never(row)
@@ -347,7 +350,7 @@ class MatchingEngine:
         result = plan()
         author = author_of(command)
         if author is not None and not isinstance(result, Repeated):
-            self._rows.append(describe(command, author, self._changes, number, now))
+            self._rows.append(self._record.add(command, author, self._changes, number, now))
         self._changes.clear()
         return result
 

@@ -131,6 +131,7 @@ async def load_snapshot(snapshot: Snapshot) -> Replica:
         *await snapshot.open_lists(),
         *await snapshot.open_orders(),
         *await snapshot.open_withdrawals(),
+        *await snapshot.last_act(),
     ]
     for row in rows:
         replica.engine.restore(row)

@@ -35,8 +35,8 @@ _MODULUS = 2**64
 
 class StateHash:
     """Live are accounts, keys, assets, markets and the rules of the exchange, counters, average
-    prices, beginnings, balances, open orders, lists and withdrawals, and the requests that are
-    remembered."""
+    prices, beginnings, balances, open orders, lists and withdrawals, the last act, which the next
+    one is linked to, and the requests that are remembered."""
 
     def __init__(self, requests: RequestMemory) -> None:
         self._requests = requests
@@ -100,7 +100,9 @@ def _identity(row: Row) -> Hashable:
             return ("market", row.symbol)
         case Withdrawal():
             return ("withdrawal", row.reference)
-        case Trade() | Transfer() | Act() | Level() | Amendment() | PreventedMatch():
+        case Act():
+            return ("act",)
+        case Trade() | Transfer() | Level() | Amendment() | PreventedMatch():
             return None
         case _:
             assert_never(row)

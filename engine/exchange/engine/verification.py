@@ -7,6 +7,7 @@ followed from those rows to where the journal ends; and the commands, executed a
 from collections.abc import AsyncGenerator, Callable
 from typing import NamedTuple
 
+from exchange.engine.acts import linked
 from exchange.engine.invariants import book_doubts, money_doubts
 from exchange.engine.reexecution import Reexecution
 from exchange.engine.replica import HashMismatch, Replica, load_snapshot
@@ -74,6 +75,7 @@ class _Verification:
             await audit.take_time(snapshot)
             for question in (*audit.CHEAP, *audit.THOROUGH):
                 await self._ask(snapshot, question)
+            await self._check_record(snapshot)
             replica = await self._load(snapshot)
             stream = await self._check_streams(snapshot, top)
             again = None
@@ -122,6 +124,24 @@ class _Verification:
                 examples=answer.examples,
             )
         )
+
+    async def _check_record(self, snapshot: Snapshot) -> None:
+        """Each act with its link to the one before; that the last one is there, the state says."""
+        check = Check(
+            name="record",
+            promise="No act was changed, left out or put in since it was done",
+            things="acts",
+        )
+        link, last = "", 0
+        while acts := await snapshot.acts(last, ROWS_AT_ONCE):
+            for act in acts:
+                # The oldest may be of a time without links.
+                if (act.link or link) and linked(act, link) != act:
+                    check.doubt(f"act {act.number} is not what was done, or one before it is gone")
+                link, last = act.link, act.number
+            check.checked += len(acts)
+            self._watch.reached(check.promise, check.checked)
+        self._found(check)
 
     async def _load(self, snapshot: Snapshot) -> Replica | None:
         """The state in Postgres, if it is the one that was journalled."""

@@ -25,6 +25,7 @@ from exchange.services.candles import STORED, Candle, Interval
 from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import (
     Account,
+    Act,
     AveragePrices,
     Balance,
     Beginning,
@@ -103,6 +104,14 @@ class Snapshot:
 
     async def closed_withdrawals(self) -> list[Withdrawal]:
         return await self._load(Withdrawal, f"WHERE NOT {OPEN_WITHDRAWAL} ORDER BY number")
+
+    async def last_act(self) -> list[Act]:
+        """One, if there ever was one."""
+        return await self._load(Act, "ORDER BY number DESC LIMIT 1")
+
+    async def acts(self, after: int, limit: int) -> list[Act]:
+        """The first of those behind a number."""
+        return await self._load(Act, "WHERE number > $1 ORDER BY number LIMIT $2", after, limit)
 
     async def orders_of_open_lists(self) -> list[Order]:
         """All of them, also those that have ended."""

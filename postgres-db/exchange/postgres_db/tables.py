@@ -49,7 +49,7 @@ from exchange.services.messages import (
 )
 from exchange.services.orders import OPEN_STATUSES, ListStatus
 
-SCHEMA_VERSION = "0007"
+SCHEMA_VERSION = "0008"
 """The migration that this code needs; a newer schema still serves it (expand first)."""
 
 AMOUNT = Numeric(38, 0)
@@ -370,6 +370,7 @@ acts = Table(
     Column("reason", Text, nullable=False),
     Column("before", Text, nullable=False),
     Column("after", Text, nullable=False),
+    Column("link", Text, nullable=False, server_default=text("''")),
 )
 
 candles = Table(

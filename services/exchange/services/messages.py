@@ -378,6 +378,9 @@ class Act(Message, frozen=True, kw_only=True):
     """What somebody did who may do more than trade; `number` is that of its command.
 
     `before` and `after` are JSON of what has changed, without secrets; "" where there was nothing.
+    `link` is a hash over all of that and over the link of the act before it, so that none can be
+    changed, left out or put in without all later ones being wrong; "" in what an earlier version
+    has written.
     """
 
     number: int
@@ -388,6 +391,7 @@ class Act(Message, frozen=True, kw_only=True):
     reason: str
     before: str
     after: str
+    link: str = ""
 
 
 class Level(Message, frozen=True, kw_only=True):

@@ -159,7 +159,7 @@ pins:
 	.pins/bin/pip install --quiet uv
 	$(COMPILE) --upgrade --extra dev pyproject.toml -o requirements-dev.txt
 	$(COMPILE) -c requirements-dev.txt pyproject.toml -o requirements.txt
-	$(COMPILE) -c requirements-dev.txt $(EMBEDDED:%=--no-emit-package %) pyproject.toml \
+	$(COMPILE) -c requirements-dev.txt --extra tracing $(EMBEDDED:%=--no-emit-package %) pyproject.toml \
 		-o requirements-images.txt
 	$(COMPILE) --upgrade tests/clients/pyproject.toml -o tests/clients/requirements.txt
 	for bot in freqtrade others; do \

@@ -146,7 +146,7 @@ tags:
 		$(TAGGED)
 
 # With a Docker engine: a stack of its own comes up, is traded on, killed one by one, and verified.
-compose-test: $(NEEDS)
+compose-test: $(NEEDS) .clients/installed
 	EXCHANGE_TEST_COMPOSE=1 $(RUN) pytest tests/deployment/test_compose.py tests/deployment/test_one_container.py
 
 # Versions and hashes without an index, so that they are good with any mirror. The images leave out

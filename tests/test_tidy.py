@@ -157,7 +157,10 @@ def test_every_import_rule_can_fail(tmp_path: Path) -> None:
         ),
         "backend/exchange/backend/breach.py": "import exchange.engine.ledger, exchange.lab.breach",
         "engine/exchange/engine/breach.py": "import asyncpg, fastapi",
-        "websocket/exchange/websocket/breach.py": "import exchange.web.files, sortedcontainers",
+        "websocket/exchange/websocket/breach.py": (
+            "import exchange.web.files, sortedcontainers, exchange.websocket.circle"
+        ),
+        "websocket/exchange/websocket/circle.py": "import exchange.websocket.breach",
         "lab/exchange/lab/breach.py": "",
         "engine/exchange/engine/ledger.py": "import time",
     }

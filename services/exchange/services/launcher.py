@@ -375,6 +375,7 @@ Ctrl-C stops it; what it holds stays.
         passed = [
             field.upper() for field in Settings.__struct_fields__ if field not in _OWN_SETTINGS
         ]
+        passed += [key for key in os.environ if key.startswith("OTEL_")]
         kept = {key: os.environ[key] for key in (*_SYSTEM_VARIABLES, *passed) if key in os.environ}
         environment = {
             "CREATE_DEFAULT_MARKETS": "1",

@@ -78,7 +78,7 @@ class UserFeeds:
             if not voices:
                 self._voices.pop(name, None)
 
-    def api_keys(self, socket: "Socket") -> set[str]:
+    def api_keys(self, socket: Listener) -> set[str]:
         """The keys that the listenKeys of this socket were made with."""
         found = (voices.get(socket) for voices in self._voices.values())
         return {voice.api_key for voice in found if voice is not None}

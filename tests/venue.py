@@ -30,6 +30,7 @@ from exchange.services.commands import (
 )
 from exchange.services.markets import Asset, ExchangeRules, Market, Mode, Rules
 from exchange.services.messages import (
+    Act,
     Created,
     Listed,
     Order,
@@ -39,7 +40,6 @@ from exchange.services.messages import (
     PreventedMatch,
     Reason,
     Rejected,
-    Repeated,
     Row,
     Trade,
     Transfer,
@@ -402,10 +402,10 @@ def started_from_rows(engine: MatchingEngine, outcomes: Iterable[Outcome]) -> Ma
         started.restore(row)
     for outcome in outcomes:
         for row in outcome.rows:
-            if isinstance(row, Transfer | Withdrawal):
+            if isinstance(row, Transfer | Withdrawal | Act):
                 started.restore(row)
-        if outcome.request is not None and not isinstance(outcome.result, Repeated):
-            started.requests.remember(outcome.request, outcome.number, outcome.deadline)
+        if outcome.signed_request is not None:
+            started.requests.remember(outcome.signed_request)
     return started
 
 

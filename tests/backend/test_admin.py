@@ -422,3 +422,12 @@ def test_an_exchange_that_is_not_for_tests_cannot_be_reset(backend: RunningBacke
 
     assert answer.status == 403
     assert "was not started for tests" in answer.body["error"]
+
+
+def test_without_the_flag_nobody_can_ask_for_faults(backend: RunningBackend) -> None:
+    for method in ("GET", "PUT", "DELETE"):
+        answer = backend.admin(method, "faults", seed=1)
+
+        assert answer.status == 409
+        assert answer.body == {"error": "This exchange was started without --faults."}
+    assert backend.admin("GET", "status").body["faults"] is None

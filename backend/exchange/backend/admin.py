@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exchange.backend import control, status
 from exchange.backend.control import Acting, Who
 from exchange.backend.errors import ApiError
+from exchange.backend.faults import admin_routes as fault_routes
 from exchange.backend.members import Members
 from exchange.backend.operator import AdminError, Operator
 from exchange.backend.rulebook import BadRule
@@ -34,6 +35,7 @@ from exchange.backend.wishes import (
     NewTransfer,
 )
 from exchange.services.commands import Deposit, Withdraw
+from exchange.services.fault_file import FaultFile
 from exchange.services.markets import Mode
 from exchange.services.messages import Author, Role
 from exchange.services.process import Health
@@ -57,11 +59,12 @@ class AdminApplication:
         operator: Operator,
         health: Health,
         members: Members,
+        faults: FaultFile | None = None,
     ) -> None:
         assert settings.admin_token, "without a token there is no admin API"
         self._authorization = f"Bearer {settings.admin_token}".encode()
         self._rest: ASGIApp = _routes(
-            current, operator, health, members, is_testing=settings.testing
+            current, operator, health, members, faults, is_testing=settings.testing
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,7 +80,13 @@ class AdminApplication:
 
 
 def _routes(
-    current: Current, operator: Operator, health: Health, members: Members, *, is_testing: bool
+    current: Current,
+    operator: Operator,
+    health: Health,
+    members: Members,
+    faults: FaultFile | None,
+    *,
+    is_testing: bool,
 ) -> FastAPI:
     app = FastAPI(openapi_url=None, redirect_slashes=False)
 
@@ -87,10 +96,12 @@ def _routes(
     app.state.acting = acting
     app.include_router(control.routes("/admin", current, health))
     app.include_router(_own_routes(members, is_testing=is_testing))
+    app.include_router(fault_routes.routes(faults))
 
     @app.get("/admin/status")
     async def get_status() -> dict[str, Any]:
-        return await status.read(current, health)
+        found = await status.read(current, health)
+        return {**found, "faults": fault_routes.rules_in_force(faults)}
 
     app.add_exception_handler(AdminError, _answer_admin_error)
     app.add_exception_handler(BadRule, _answer_bad_rule)

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from exchange.engine.acts import Changes, author_of, describe
+from exchange.engine.acts import Changes, Record, author_of
 from exchange.engine.ledger import SUPPLY_MAX, Ledger
 from exchange.engine.order_book import OrderBook
 from exchange.engine.registry import Registry
@@ -68,6 +68,7 @@ from exchange.services.messages import (
     Repeated,
     Result,
     Row,
+    SignedRequest,
     Trade,
     Transfer,
     TransferKind,
@@ -87,6 +88,7 @@ class MatchingEngine:
         self.withdrawals = Withdrawals(self.registry)
         self._rows: list[Row] = []
         self._changes: Changes = []
+        self._record = Record()
         self._desk = TradingDesk(self.registry, self.ledger, self.books, self._rows)
 
     def apply(self, number: int, command: AnyCommand | Undecodable, now: int) -> Outcome:
@@ -94,12 +96,11 @@ class MatchingEngine:
         if isinstance(command, Undecodable):
             result: Result = Rejected(reason=Reason.POISON, detail=command.fault)
             return Outcome(number=number, time=now, uid=0, request=None, deadline=0, result=result)
+        first = None
         if command.request is not None:
-            first = self.requests.number(command.request, now)
+            first = self.requests.number(command.request)
             if first is None:
-                self.requests.remember(command.request, number, command.deadline)
-        else:
-            first = None
+                self.requests.remember(SignedRequest(number, command.request, command.deadline))
         if first is not None:
             result = Repeated(number=first)
         else:
@@ -123,8 +124,8 @@ class MatchingEngine:
         """Take over what another engine's outcome says, without executing anything."""
         for row in outcome.rows:
             self.restore(row)
-        if outcome.request is not None and not isinstance(outcome.result, Repeated):
-            self.requests.remember(outcome.request, outcome.number, outcome.deadline)
+        if outcome.signed_request is not None:
+            self.requests.remember(outcome.signed_request)
 
     def restore(self, row: Row) -> None:
         """Take the new state of one thing. Open orders must come by market and queue."""
@@ -150,7 +151,9 @@ class MatchingEngine:
                 self.registry.restore(row)
             case Withdrawal():
                 self.withdrawals.restore(row)
-            case Trade() | Amendment() | PreventedMatch() | Act() | Level():
+            case Act():
+                self._record.restore(row)
+            case Trade() | Amendment() | PreventedMatch() | Level():
                 pass  # what they changed has rows of its own
             case _:
                 assert_never(row)
@@ -347,7 +350,7 @@ class MatchingEngine:
         result = plan()
         author = author_of(command)
         if author is not None and not isinstance(result, Repeated):
-            self._rows.append(describe(command, author, self._changes, number, now))
+            self._rows.append(self._record.add(command, author, self._changes, number, now))
         self._changes.clear()
         return result
 

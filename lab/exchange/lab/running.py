@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -48,6 +48,20 @@ def baseline() -> Iterator[int]:
 
 
 @contextlib.contextmanager
+def naive_pipeline(redis_url: str) -> Iterator[int]:
+    """The naive pipeline: its handler and its worker, a process each; gives its port."""
+    port, there = str(free_port()), {"REDIS_URL": redis_url}
+    handler = [
+        sys.executable, "-m", "uvicorn", "exchange.lab.naive_pipeline:app",
+        "--host", "127.0.0.1", "--port", port, "--no-access-log", "--log-level", "warning",
+    ]  # fmt: skip
+    worker = [sys.executable, "-m", "exchange.lab.naive_pipeline"]
+    with _process(handler, there), _process(worker, there):
+        _wait_for_answer(f"http://127.0.0.1:{port}/docs")
+        yield int(port)
+
+
+@contextlib.contextmanager
 def plain_broadcast(updates: int) -> Iterator[tuple[int, int]]:
     """The plain loop, as one process; gives its port and its pid."""
     port = str(free_port())
@@ -76,8 +90,10 @@ def funded_account(admin: Admin, name: str) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def _process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+def _process(
+    command: list[str], variables: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(variables or {})}
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

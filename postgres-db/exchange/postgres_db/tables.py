@@ -42,13 +42,14 @@ from exchange.services.messages import (
     Order,
     OrderList,
     PreventedMatch,
+    SignedRequest,
     Trade,
     Transfer,
     Withdrawal,
 )
 from exchange.services.orders import OPEN_STATUSES, ListStatus
 
-SCHEMA_VERSION = "0007"
+SCHEMA_VERSION = "0008"
 """The migration that this code needs; a newer schema still serves it (expand first)."""
 
 AMOUNT = Numeric(38, 0)
@@ -219,6 +220,15 @@ orders = Table(
     Index("orders_open_idx", "account_id", "symbol", "order_id", postgresql_where=text(OPEN)),
 )
 
+requests = Table(
+    "requests",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("request", LargeBinary, nullable=False),
+    Column("deadline", BigInteger, nullable=False),
+    Index(None, "deadline"),
+)
+
 order_lists = Table(
     "order_lists",
     metadata,
@@ -360,6 +370,7 @@ acts = Table(
     Column("reason", Text, nullable=False),
     Column("before", Text, nullable=False),
     Column("after", Text, nullable=False),
+    Column("link", Text, nullable=False, server_default=text("''")),
 )
 
 candles = Table(
@@ -475,6 +486,7 @@ STORED_IN: dict[type[msgspec.Struct], Table] = {
     AveragePrices: average_prices,
     Beginning: beginnings,
     Order: orders,
+    SignedRequest: requests,
     OrderList: order_lists,
     Amendment: amendments,
     PreventedMatch: prevented_matches,

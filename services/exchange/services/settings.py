@@ -79,6 +79,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Give a new, empty exchange SOLUSDC, BTCUSDT and ETHUSDT."""
     testing: bool = False
     """Let the admin API reset all markets. Everything must listen on this machine alone."""
+    faults_file: str = ""
+    """The script of faults on request; only an `exchange up --faults` can give it."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

@@ -88,21 +88,20 @@ class GridBot:
             (line for line, one in taken.items() if one["side"] == "sell"), default=len(self.lines)
         )
         trades = self.client.fetch_my_trades(self.symbol, limit=1)
-        if trades:
-            nearest = self._nearest(trades[-1]["price"])
-        elif not taken:
-            nearest = self._nearest(self._market_price())
-        else:
-            nearest = sold - 1 if sold < len(self.lines) else bought + 1
+        price = trades[-1]["price"] if trades else self._market_price(taken)
+        nearest = min(range(len(self.lines)), key=lambda line: abs(self.lines[line] - price))
         return max(bought + 1, min(nearest, sold - 1))
 
-    def _nearest(self, price: float) -> int:
-        return min(range(len(self.lines)), key=lambda line: abs(self.lines[line] - price))
-
-    def _market_price(self) -> float:
-        book = self.client.fetch_order_book(self.symbol, limit=5)
-        if book["bids"] and book["asks"]:
-            return (book["bids"][0][0] + book["asks"][0][0]) / 2
+    def _market_price(self, taken: dict[int, dict[str, Any]]) -> float:
+        """The middle of what others bid and ask; the last price where one side is missing."""
+        own = {order["price"]: order["remaining"] for order in taken.values()}
+        book = self.client.fetch_order_book(self.symbol, limit=100)
+        bid, ask = (
+            next((price for price, amount in book[side] if amount > own.get(price, 0)), None)
+            for side in ("bids", "asks")
+        )
+        if bid and ask:
+            return (bid + ask) / 2
         last = self.client.fetch_ticker(self.symbol)["last"]
         if not last:
             raise ccxt.ExchangeNotAvailable(f"{self.symbol} has no price yet")

@@ -110,6 +110,26 @@ def test_without_ccxt_a_sentence_says_how_to_get_it(
         kind(alice)  # type: ignore[operator]
 
 
+# --- Faults ---
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_faults_last_as_long_as_the_test_that_asked_for_them(venue: Venue, turn: int) -> None:
+    alice = venue.account(USDT=100_000)
+    first = alice.raw.order(MARKET, "BUY", 1, 50_000)
+
+    venue.faults({"fault": -1007, "on": "order.place", "executed": True, "key": alice.api_key})
+
+    with pytest.raises(Refused) as refused:
+        alice.raw.order(MARKET, "BUY", 1, 49_000)
+    assert refused.value.code == -1007
+    assert status(alice, first) == "NEW"
+    assert venue.depth(MARKET)[0] == [(50_000, 1), (49_000, 1)]
+    if turn == 1:
+        # Nobody but the end of this test takes it back.
+        venue.faults({"fault": 429, "on": "order.place"})
+
+
 # --- The book ---
 
 

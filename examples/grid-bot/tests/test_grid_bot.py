@@ -226,6 +226,28 @@ def test_two_steps_at_once_place_no_order_twice(running, market, account):
 
 
 @pytest.mark.parametrize(
+    "fault",
+    [
+        {"fault": -1007, "executed": True},
+        {"fault": -1007, "executed": False},
+        {"fault": "drop", "executed": True},
+        {"fault": 429},
+        {"fault": 418},
+    ],
+    ids=["unknown-placed", "unknown-not-placed", "dropped-placed", "too-many", "banned"],
+)
+def test_whatever_became_of_an_order_each_line_has_it_once(bot, market, fault):
+    market.faults(fault | {"on": "order.place", "after": 2, "count": 1})
+    with pytest.raises(ccxt.NetworkError):
+        bot.step()
+
+    bot.step()
+
+    assert orders(bot) == grid(empty=MIDDLE)
+    assert len(bot.client.fetch_open_orders(SYMBOL)) == 6
+
+
+@pytest.mark.parametrize(
     ("usdt", "unfunded"), [(340, set()), (329, {2}), (105, {1, 2}), (10, {0, 1, 2})]
 )
 def test_lines_without_money_are_left_out_and_named(market, usdt, unfunded):

@@ -79,6 +79,7 @@ class Venue:
         """Requests without a key."""
         self._accounts: list[Account] = []
         self._made: set[str] = set()
+        self._has_faults = False
 
     # --- Who trades ---
 
@@ -138,6 +139,15 @@ class Venue:
     def resume(self, symbol: str) -> None:
         self._set_mode(symbol, "RUNNING")
 
+    def faults(self, *rules: dict[str, Any], seed: int = 0) -> None:
+        """Let things go wrong until the test is over, as docs/faults-on-request.md describes:
+        `venue.faults({"fault": -1007, "on": "POST /api/v3/order", "executed": True})`.
+
+        Without a rule everything goes right again.
+        """
+        self._has_faults = bool(rules)
+        self.admin.put("faults", body={"seed": seed, "rule": list(rules)})
+
     def reset(self) -> None:
         """Empty all markets once more; accounts keep what they own."""
         self.admin.post("reset", body={})
@@ -184,6 +194,9 @@ class Venue:
             await asyncio.sleep(PAUSE_S)
 
     def close(self) -> None:
+        """End what would reach into the next test."""
+        if self._has_faults:
+            self.faults()
         for account in self._accounts:
             account.close()
 

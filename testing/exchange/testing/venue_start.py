@@ -34,6 +34,6 @@ def _started(parent: Path) -> OwnExchange:
 
 
 def _start(folder: Path) -> OwnExchange:
-    one = OwnExchange(folder, "--testing")
+    one = OwnExchange(folder, "--testing", "--faults")
     one.start()
     return one

@@ -53,7 +53,7 @@ class StateHash:
         for identity, row in states.items():
             before = self._hashes.pop(identity, 0)
             after = 0
-            if not isinstance(row, Order | OrderList | Withdrawal) or row.is_open:
+            if not isinstance(row, _CLOSING) or row.is_open:
                 after = int.from_bytes(blake2b(encode(row), digest_size=8).digest())
                 self._hashes[identity] = after
             self.value = (self.value + after - before) % _MODULUS
@@ -70,6 +70,8 @@ def last_states(rows: Iterable[Row]) -> dict[Hashable, Row]:
             states[kind, identity(row)] = row
     return states
 
+
+_CLOSING = (Order, OrderList, Withdrawal)
 
 # Looked up by its type, since a row is here several times for every command.
 _IDENTITIES: dict[type[Row], Callable[[Any], Hashable] | None] = {

@@ -34,6 +34,7 @@ from exchange.services.markets import ExchangeRules, Rules
 from exchange.services.messages import (
     AveragePrices,
     Balance,
+    Beginning,
     Counters,
     Level,
     Opened,
@@ -222,6 +223,28 @@ async def test_candles_of_many_batches_are_those_of_all_trades(
     async with open_snapshot(database_url, application_name="test") as loaded:
         for interval in STORED:
             assert await loaded.candles(interval, 0) == fold_trades(trades, interval)
+
+
+async def test_where_a_market_begins_anew_only_what_comes_after_makes_candles(
+    connection: asyncpg.Connection, database_url: str
+) -> None:
+    before = [trade(id, time=id) for id in range(1, 4)]
+    after = [trade(id, time=id, price=id) for id in range(4, 6)]
+    elsewhere = trade(1, symbol="BTCUSDT")
+    beginning = Beginning(symbol="SOLUSDC", trade_id=3)
+    markets = [MARKET, msgspec.structs.replace(MARKET, symbol="BTCUSDT")]
+
+    # Before the batch, in it, and in the very frame that ends it: none of these is told.
+    await write(connection, [frame(0, outcome(1, *markets, before[0], elsewhere))])
+    last = frame(2, outcome(3, before[2]), outcome(4, beginning), outcome(5, after[0]))
+    await write(connection, [frame(1, outcome(2, before[1])), last])
+    await write(connection, [frame(5, outcome(6, after[1]))])
+
+    async with open_snapshot(database_url, application_name="test") as loaded:
+        assert await loaded.recent_trades(9) == [elsewhere, *after]
+        for interval in STORED:
+            assert await loaded.candles(interval, 0) == fold_trades([elsewhere, *after], interval)
+    assert await connection.fetchval("SELECT count(*) FROM trades") == 6
 
 
 async def test_frames_that_do_not_follow_are_not_written(connection: asyncpg.Connection) -> None:

@@ -11,6 +11,7 @@ from exchange.backend.application import Application
 from exchange.backend.barrier import Barrier
 from exchange.backend.directory import Directory
 from exchange.backend.errors import ApiError
+from exchange.backend.faults.lines import Lines
 from exchange.backend.gateway import Gateway, NotExecuted, OutcomeUnknown
 from exchange.backend.listeners import Listeners
 from exchange.backend.measurements import measure
@@ -33,6 +34,7 @@ from exchange.redis.written import WrittenOutcomes
 from exchange.services.candles import MINUTE, Interval
 from exchange.services.clock import now_us
 from exchange.services.commands import AddAsset, AddMarket
+from exchange.services.fault_file import FaultFile
 from exchange.services.market_view import CANDLES_KEPT, RECENT_TRADES, MarketViews
 from exchange.services.markets import default_markets
 from exchange.services.messages import Outcome, Reason, Rejected
@@ -57,7 +59,7 @@ class Backend:
 
     def __init__(self) -> None:
         self._current = Current()
-        self._listeners = Listeners()
+        self._listeners: Listeners | None = None
         self._vault: Vault | None = None
         self._application: Application | None = None
 
@@ -74,6 +76,7 @@ class Backend:
 
     async def _listen(self, settings: Settings, health: Health) -> Vault:
         if self._vault is None:
+            faults = FaultFile.open(settings)
             self._current = Current(
                 API_LIMITS[settings.rate_limits], Proxies.parse(settings.trusted_proxies)
             )
@@ -83,12 +86,20 @@ class Backend:
                 self._current, self._vault, operator, Passwords(settings.password_memory_kib)
             )
             self._application = public_application(
-                settings, self._current, members, operator, health
+                settings, self._current, members, operator, health, faults
             )
-            await self._listeners.open("SERVER_ADDR", settings.server_addr, self._application)
+            listeners = self._listeners = Listeners(
+                self._current.limits.connections, self._current.proxies
+            )
+            if faults is None:
+                await listeners.open("SERVER_ADDR", settings.server_addr, self._application)
+            else:
+                log.warning("faults on request are on: what goes wrong may be meant to")
+                lines = Lines(self._application, faults)
+                await listeners.open("SERVER_ADDR", settings.server_addr, lines, can_drop=True)
             if settings.admin_token:
-                admin = AdminApplication(settings, self._current, operator, health, members)
-                await self._listeners.open("ADMIN_ADDR", settings.admin_addr, admin)
+                admin = AdminApplication(settings, self._current, operator, health, members, faults)
+                await listeners.open("ADMIN_ADDR", settings.admin_addr, admin)
             else:
                 log.info("the admin API is off: ADMIN_TOKEN is empty")
         return self._vault
@@ -102,7 +113,8 @@ class Backend:
         health.set(False, "shutting down")
         if self._application is not None and self._application.announce_shutdown():
             await asyncio.sleep(SHUTDOWN_S)
-        await self._listeners.close()
+        if self._listeners is not None:
+            await self._listeners.close()
 
     async def _live(self, settings: Settings, health: Health, vault: Vault) -> None:
         is_checked = await server_check.check(

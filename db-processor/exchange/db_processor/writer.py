@@ -30,6 +30,7 @@ from exchange.services.messages import (
     Amendment,
     AveragePrices,
     Balance,
+    Beginning,
     Counters,
     Key,
     Level,
@@ -40,10 +41,12 @@ from exchange.services.messages import (
     OutcomeFrame,
     PreventedMatch,
     Row,
+    SignedRequest,
     Trade,
     Transfer,
     Withdrawal,
     encode,
+    requests_since,
 )
 from exchange.services.process import WorldFailed
 
@@ -87,11 +90,14 @@ async def _move_position(
 class _Changes:
     """What a batch leaves behind: the last state of each thing, and all that was added."""
 
-    def __init__(self, frames: Iterable[OutcomeFrame]) -> None:
+    def __init__(self, frames: Sequence[OutcomeFrame]) -> None:
         self._states: dict[type[Row], dict[Any, Row]] = {kind: {} for kind in _UPSERTS}
         self._order_numbers: dict[tuple[str, int], int] = {}
         self._trades: list[Trade] = []
+        # Where a market begins anew its candles go, and those of what was traded before are none.
+        self._told: dict[str, list[Trade]] = {}
         self._added: dict[type[Row], list[Row]] = {kind: [] for kind in _INSERTS}
+        self._requests, self._requests_since = _known_requests(frames)
         self._generations: list[tuple[int, int, int]] = []
         for frame in frames:
             for outcome in frame.outcomes:
@@ -108,10 +114,15 @@ class _Changes:
                 await connection.execute(_UPSERTS[kind], *arrays)
         if self._trades:
             await _copy(connection, Trade, map(astuple, self._trades))
-            await connection.execute(_MERGE_CANDLES, *_arrays(Candle, _all_candles(self._trades)))
+        if self._states[Beginning]:
+            await connection.execute(_DELETE_CANDLES, list(self._states[Beginning]))
+        if told := [trade for trades in self._told.values() for trade in trades]:
+            await connection.execute(_MERGE_CANDLES, *_arrays(Candle, _all_candles(told)))
         for kind, rows in self._added.items():
             if rows:
                 await connection.execute(_INSERTS[kind], *_arrays(kind, rows))
+        requests = _arrays(SignedRequest, self._requests)
+        await connection.execute(_KEEP_REQUESTS, *requests, self._requests_since)
         for generation in self._generations:
             await connection.execute(_INSERT_GENERATION, *generation)
 
@@ -143,6 +154,10 @@ class _Changes:
                     states[Balance][row.account, row.asset] = row
                 case Trade():
                     self._trades.append(row)
+                    self._told.setdefault(row.symbol, []).append(row)
+                case Beginning():
+                    states[Beginning][row.symbol] = row
+                    self._told.pop(row.symbol, None)
                 case Level():
                     pass  # The sum of the open orders, which are written.
                 case Counters() | AveragePrices() | Market():
@@ -163,6 +178,18 @@ class _Changes:
                     states[Asset][row.name] = row
                 case _:
                     assert_never(row)
+
+
+def _known_requests(frames: Sequence[OutcomeFrame]) -> tuple[list[SignedRequest], int]:
+    """Those that the engine still knows behind the last frame, and which it has forgotten: each
+    frame makes it forget those of a deadline too long before its own time."""
+    known: list[SignedRequest] = []
+    since = 0
+    for frame in reversed(frames):
+        since = max(since, requests_since(frame.time))
+        signed = (outcome.signed_request for outcome in frame.outcomes)
+        known += [one for one in signed if one is not None and one.deadline >= since]
+    return known, since
 
 
 def _all_candles(trades: Iterable[Trade]) -> list[Candle]:
@@ -196,10 +223,9 @@ def _copy_text(value: int | str | bytes | None) -> str:
 
 def _arrays(kind: type[msgspec.Struct], rows: Iterable[msgspec.Struct]) -> list[Any]:
     """One array for each field, as the statements take them."""
-    fields = zip(*map(astuple, rows), strict=True)
-    return [
-        _array(column.type, values) for column, values in zip(columns(kind), fields, strict=True)
-    ]
+    written = columns(kind)
+    fields = list(zip(*map(astuple, rows), strict=True)) or [()] * len(written)
+    return [_array(column.type, values) for column, values in zip(written, fields, strict=True)]
 
 
 def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> Sequence[Any] | str:
@@ -262,6 +288,7 @@ _UPSERTS: dict[type[Row], str] = {
         ExchangeRules,
         Counters,
         AveragePrices,
+        Beginning,
         Order,
         OrderList,
         Balance,
@@ -271,8 +298,15 @@ _UPSERTS: dict[type[Row], str] = {
 _INSERTS: dict[type[Row], str] = {
     kind: _insert(kind) for kind in (Transfer, Amendment, PreventedMatch, Act)
 }
+_KEEP_REQUESTS = f"""
+    WITH forgotten AS (
+        DELETE FROM requests WHERE deadline < $4
+    )
+    {_insert(SignedRequest)}
+"""  # noqa: S608, our own names
 _LAST_ORDERS = "SELECT symbol, order_id FROM counters"
 _INSERT_GENERATION = "INSERT INTO generations (base, epoch, time) VALUES ($1, $2, $3)"
+_DELETE_CANDLES = "DELETE FROM candles WHERE symbol = ANY($1::text[])"
 _MERGE_CANDLES = f"""
     {_on_conflict(Candle)}
         open = CASE WHEN excluded.first_trade_id < candles.first_trade_id

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from operator import attrgetter
 from typing import Any
 
+from exchange.engine.request_memory import RequestMemory
 from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import (
     Account,
@@ -16,6 +17,7 @@ from exchange.services.messages import (
     Amendment,
     AveragePrices,
     Balance,
+    Beginning,
     Counters,
     Key,
     Level,
@@ -34,15 +36,21 @@ _MODULUS = 2**64
 
 class StateHash:
     """Live are accounts, keys, assets, markets and the rules of the exchange, counters, average
-    prices, balances, and open orders, lists and withdrawals."""
+    prices, beginnings, balances, open orders, lists and withdrawals, the last act, which the next
+    one is linked to, and the requests that are remembered."""
 
-    def __init__(self) -> None:
+    def __init__(self, requests: RequestMemory) -> None:
+        self._requests = requests
         self._hashes: dict[Hashable, int] = {}
-        self.value = 0
+        self._sum = 0
 
     def __len__(self) -> int:
         """Of how many rows."""
-        return len(self._hashes)
+        return len(self._hashes) + len(self._requests)
+
+    @property
+    def value(self) -> int:
+        return (self._sum + self._requests.hash) % _MODULUS
 
     def update(self, rows: Iterable[Row]) -> None:
         """Take the new states of things; of several for one thing the last counts."""
@@ -53,10 +61,20 @@ class StateHash:
         for identity, row in states.items():
             before = self._hashes.pop(identity, 0)
             after = 0
-            if not isinstance(row, _CLOSING) or row.is_open:
+            if _is_live(row):
                 after = int.from_bytes(blake2b(encode(row), digest_size=8).digest())
                 self._hashes[identity] = after
-            self.value = (self.value + after - before) % _MODULUS
+            self._sum = (self._sum + after - before) % _MODULUS
+
+
+_CLOSING = (Order, OrderList, Withdrawal)
+
+
+def _is_live(row: Row) -> bool:
+    """Whether there still is something; of an average nothing is left when a market is reset."""
+    if isinstance(row, AveragePrices):
+        return bool(row.minutes)
+    return not isinstance(row, _CLOSING) or row.is_open
 
 
 def last_states(rows: Iterable[Row]) -> dict[Hashable, Row]:
@@ -71,8 +89,6 @@ def last_states(rows: Iterable[Row]) -> dict[Hashable, Row]:
     return states
 
 
-_CLOSING = (Order, OrderList, Withdrawal)
-
 # Looked up by its type, since a row is here several times for every command.
 _IDENTITIES: dict[type[Row], Callable[[Any], Hashable] | None] = {
     Order: attrgetter("symbol", "id"),
@@ -80,6 +96,7 @@ _IDENTITIES: dict[type[Row], Callable[[Any], Hashable] | None] = {
     Balance: attrgetter("account", "asset"),
     Counters: attrgetter("symbol"),
     AveragePrices: attrgetter("symbol"),
+    Beginning: attrgetter("symbol"),
     ExchangeRules: lambda _: None,
     Account: attrgetter("id"),
     Key: attrgetter("api_key"),
@@ -88,7 +105,7 @@ _IDENTITIES: dict[type[Row], Callable[[Any], Hashable] | None] = {
     Withdrawal: attrgetter("reference"),
     Trade: None,
     Transfer: None,
-    Act: None,
+    Act: lambda _: None,
     Level: None,
     Amendment: None,
     PreventedMatch: None,

@@ -16,7 +16,8 @@ from urllib.request import urlopen
 
 from exchange.services.admin import Admin
 from exchange.services.embedded import free_port
-from exchange.services.run_file import Run, read_run
+from exchange.services.own_exchange import own_exchange
+from exchange.services.run_file import Run
 
 START_S_MAX = 60.0
 STOP_S_MAX = 15.0
@@ -26,20 +27,11 @@ LOOK_S = 0.1
 @contextlib.contextmanager
 def exchange() -> Iterator[Run]:
     """`exchange up` on free ports and in a folder of its own, which is deleted at the end."""
-    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder:
-        data = Path(folder) / "data"
-        arguments = [
-            "up",
-            "--data",
-            str(data),
-            "--api-port",
-            str(free_port()),
-            "--ws-port",
-            str(free_port()),
-        ]
-        command = [sys.executable, "-m", "exchange.services", *arguments]
-        with _process(command):
-            yield _wait_for_run(data)
+    with (
+        tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder,
+        own_exchange(Path(folder) / "data") as one,
+    ):
+        yield one.run
 
 
 @contextlib.contextmanager
@@ -114,13 +106,6 @@ def _process(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _wait_for_run(data: Path) -> Run:
-    _wait_until(lambda: read_run(data) is not None, "the exchange is not ready")
-    run = read_run(data)
-    assert run is not None
-    return run
 
 
 def _wait_for_answer(url: str) -> None:

@@ -1,10 +1,13 @@
 """An `exchange up` for tests of the whole system, and what they do with it from outside."""
 
 import json
+import re
 import subprocess
 import sys
 import time
+import urllib.request
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,9 @@ from exchange.services.run_file import Run, read_run
 
 READY_S_MAX, STOPPED_S_MAX = 120.0, 60.0
 """The promise is 30 s; a test machine may have other things to do at the same time."""
+
+
+_SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -146,6 +152,14 @@ class RunningExchange:
         return "".join(
             f"\n--- {log.name}\n{log.read_text(encoding='utf-8')[-2000:]}" for log in logs
         )
+
+
+def samples(port: int) -> Iterator[tuple[str, str, float]]:
+    """What a process measures: each name with its labels, as they are written, and its value."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    for name, labels, value in _SAMPLE.findall(text):
+        yield name, labels, float(value)
 
 
 def exchange_command(*arguments: str) -> list[str]:

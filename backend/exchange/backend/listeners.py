@@ -169,8 +169,13 @@ class Listeners:
         self._running: list[tuple[_Server, asyncio.Task[None]]] = []
         self._sweeping: asyncio.Task[None] | None = None
 
-    async def open(self, variable: str, address_text: str, application: ASGIApp) -> None:
-        """Listen at the address that a setting names; raises InvalidSettings if it is taken."""
+    async def open(
+        self, variable: str, address_text: str, application: ASGIApp, *, share_port: bool = False
+    ) -> None:
+        """Listen at the address that a setting names; raises InvalidSettings if it is taken.
+
+        Processes that all share a port divide its clients.
+        """
         address = parse_address(variable, address_text)
         config = uvicorn.Config(
             application,
@@ -192,7 +197,7 @@ class Listeners:
             backlog=BACKLOG,
         )
         server = _Server(config)
-        task = asyncio.create_task(server.serve([_bound(variable, address)]))
+        task = asyncio.create_task(server.serve([_bound(variable, address, share_port)]))
         self._running.append((server, task))
         if self._sweeping is None:
             self._sweeping = asyncio.create_task(self._sweep())
@@ -221,11 +226,13 @@ class Listeners:
                         connection.drop_if_late()
 
 
-def _bound(variable: str, address: Address) -> socket.socket:
+def _bound(variable: str, address: Address, share_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share_port:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind((address.host, address.port))
     except OSError as fault:
         listening.close()

@@ -85,7 +85,12 @@ class Backend:
             self._application = public_application(
                 settings, self._current, members, operator, health
             )
-            await self._listeners.open("SERVER_ADDR", settings.server_addr, self._application)
+            await self._listeners.open(
+                "SERVER_ADDR",
+                settings.server_addr,
+                self._application,
+                share_port=settings.server_share_port,
+            )
             if settings.admin_token:
                 admin = AdminApplication(settings, self._current, operator, health, members)
                 await self._listeners.open("ADMIN_ADDR", settings.admin_addr, admin)

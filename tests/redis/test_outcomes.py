@@ -99,17 +99,6 @@ async def test_one_outcome_is_found_by_its_number(
     assert await outcomes.find(12) is None
 
 
-async def test_frames_are_read_backwards_from_a_position(
-    leadership: Leadership, outcomes: Outcomes
-) -> None:
-    for previous in range(1, 600, 2):
-        await leadership.append(frame(previous, 2))
-
-    numbers = [one.last async for one in outcomes.before(401)]
-
-    assert numbers == [*range(401, 2, -2), 1]
-
-
 async def test_trimming_drops_both_streams_below_a_number(
     leadership: Leadership, outcomes: Outcomes
 ) -> None:

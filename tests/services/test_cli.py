@@ -25,7 +25,7 @@ COMMANDS = [
     "chaos", "client-config", "account role", "account password", "admin audit",
     "admin withdrawals", "admin approve", "admin reject", "admin finish", "admin freeze",
     "admin thaw", "admin mode", "admin rotate-master-key",
-    "simulate", "secrets kubernetes", "secrets compose",
+    "faults set", "faults show", "faults clear", "simulate", "secrets kubernetes", "secrets compose",
 ]  # fmt: skip
 
 

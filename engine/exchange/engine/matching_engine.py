@@ -10,7 +10,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from exchange.engine.acts import Changes, author_of, describe
+from exchange.engine.acts import Changes, Record, author_of
 from exchange.engine.ledger import SUPPLY_MAX, Ledger
 from exchange.engine.order_book import OrderBook
 from exchange.engine.registry import Registry
@@ -40,18 +40,20 @@ from exchange.services.commands import (
     PlaceOrder,
     ReplaceOrder,
     RequestWithdrawal,
+    Reset,
     RevokeKey,
     SetMode,
     Undecodable,
     Withdraw,
 )
-from exchange.services.markets import Asset, ExchangeRules, Market, market_fault
+from exchange.services.markets import Asset, ExchangeRules, Market, Mode, market_fault
 from exchange.services.messages import (
     Account,
     Act,
     Amendment,
     AveragePrices,
     Balance,
+    Beginning,
     Counters,
     Created,
     Done,
@@ -66,6 +68,7 @@ from exchange.services.messages import (
     Repeated,
     Result,
     Row,
+    SignedRequest,
     Trade,
     Transfer,
     TransferKind,
@@ -85,6 +88,7 @@ class MatchingEngine:
         self.withdrawals = Withdrawals(self.registry)
         self._rows: list[Row] = []
         self._changes: Changes = []
+        self._record = Record()
         self._desk = TradingDesk(self.registry, self.ledger, self.books, self._rows)
 
     def apply(self, number: int, command: AnyCommand | Undecodable, now: int) -> Outcome:
@@ -92,12 +96,11 @@ class MatchingEngine:
         if isinstance(command, Undecodable):
             result: Result = Rejected(reason=Reason.POISON, detail=command.fault)
             return Outcome(number=number, time=now, uid=0, request=None, deadline=0, result=result)
+        first = None
         if command.request is not None:
-            first = self.requests.number(command.request, now)
+            first = self.requests.number(command.request)
             if first is None:
-                self.requests.remember(command.request, number, command.deadline)
-        else:
-            first = None
+                self.requests.remember(SignedRequest(number, command.request, command.deadline))
         if first is not None:
             result = Repeated(number=first)
         else:
@@ -121,8 +124,8 @@ class MatchingEngine:
         """Take over what another engine's outcome says, without executing anything."""
         for row in outcome.rows:
             self.restore(row)
-        if outcome.request is not None and not isinstance(outcome.result, Repeated):
-            self.requests.remember(outcome.request, outcome.number, outcome.deadline)
+        if outcome.signed_request is not None:
+            self.requests.remember(outcome.signed_request)
 
     def restore(self, row: Row) -> None:
         """Take the new state of one thing. Open orders must come by market and queue."""
@@ -137,6 +140,8 @@ class MatchingEngine:
                 self.books[row.symbol].restore_average(row)
             case Counters():
                 self.books[row.symbol].restore_counters(row)
+            case Beginning():
+                self.books[row.symbol].beginning = row
             case Market():
                 if row.symbol in self.books:
                     self.books[row.symbol].market = row
@@ -146,7 +151,9 @@ class MatchingEngine:
                 self.registry.restore(row)
             case Withdrawal():
                 self.withdrawals.restore(row)
-            case Trade() | Amendment() | PreventedMatch() | Act() | Level():
+            case Act():
+                self._record.restore(row)
+            case Trade() | Amendment() | PreventedMatch() | Level():
                 pass  # what they changed has rows of its own
             case _:
                 assert_never(row)
@@ -220,6 +227,8 @@ class MatchingEngine:
                 return self._establishing(self.registry.changed_exchange(command))
             case ChangeAccount():
                 return self._plan_account_change(command, now)
+            case Reset():
+                return partial(self._reset, now)
             case _:
                 assert_never(command)
 
@@ -341,14 +350,14 @@ class MatchingEngine:
         result = plan()
         author = author_of(command)
         if author is not None and not isinstance(result, Repeated):
-            self._rows.append(describe(command, author, self._changes, number, now))
+            self._rows.append(self._record.add(command, author, self._changes, number, now))
         self._changes.clear()
         return result
 
     def _establish(self, rows: Iterable[Row], result: Result) -> Result:
         """Let things be as these rows say."""
         for row in rows:
-            if not isinstance(row, Counters):
+            if not isinstance(row, Counters | Beginning):
                 self._changes.append((self._known(row), row))
             self.restore(row)
             self._rows.append(row)
@@ -382,6 +391,16 @@ class MatchingEngine:
         self._rows.extend(self.ledger.take_changes())
         rows: list[Row] = [transfer] if withdrawal is None else [transfer, withdrawal]
         return self._establish(rows, Created(id=transfer.number))
+
+    def _reset(self, now: int) -> Result:
+        """Let every market be as if it had been created now, but for the numbers that it gives."""
+        rows: list[Row] = []
+        for symbol in sorted(self.books):
+            book = self.books[symbol]
+            self._desk.end_all(book, now)
+            rows.append(replace(book.market, mode=Mode.RUNNING, created=now))
+            rows.append(Beginning(symbol=symbol, trade_id=book.trade_id))
+        return self._establish(rows, Done())
 
     def _change_account(self, account: Account, now: int) -> Result:
         if account.stopped:

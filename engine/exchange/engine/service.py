@@ -43,7 +43,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         # Whoever leads is listened for while the state is loaded: silence is silence.
         vigil = await Vigil.open(settings.redis_url)
         try:
-            replica = await load(dsn, outcomes, now_us())
+            replica = await load(dsn)
             # What was loaded stays: the collector need not walk through it again and again.
             gc.collect()
             gc.freeze()

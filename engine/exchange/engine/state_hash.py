@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterable
 from hashlib import blake2b
 from typing import assert_never
 
+from exchange.engine.request_memory import RequestMemory
 from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import (
     Account,
@@ -15,6 +16,7 @@ from exchange.services.messages import (
     Amendment,
     AveragePrices,
     Balance,
+    Beginning,
     Counters,
     Key,
     Level,
@@ -33,15 +35,21 @@ _MODULUS = 2**64
 
 class StateHash:
     """Live are accounts, keys, assets, markets and the rules of the exchange, counters, average
-    prices, balances, and open orders, lists and withdrawals."""
+    prices, beginnings, balances, open orders, lists and withdrawals, the last act, which the next
+    one is linked to, and the requests that are remembered."""
 
-    def __init__(self) -> None:
+    def __init__(self, requests: RequestMemory) -> None:
+        self._requests = requests
         self._hashes: dict[Hashable, int] = {}
-        self.value = 0
+        self._sum = 0
 
     def __len__(self) -> int:
         """Of how many rows."""
-        return len(self._hashes)
+        return len(self._hashes) + len(self._requests)
+
+    @property
+    def value(self) -> int:
+        return (self._sum + self._requests.hash) % _MODULUS
 
     def update(self, rows: Iterable[Row]) -> None:
         """Take the new states of things; of several for one thing the last counts."""
@@ -52,10 +60,17 @@ class StateHash:
         for identity, row in changed.items():
             before = self._hashes.pop(identity, 0)
             after = 0
-            if not isinstance(row, Order | OrderList | Withdrawal) or row.is_open:
+            if _is_live(row):
                 after = int.from_bytes(blake2b(encode(row), digest_size=8).digest())
                 self._hashes[identity] = after
-            self.value = (self.value + after - before) % _MODULUS
+            self._sum = (self._sum + after - before) % _MODULUS
+
+
+def _is_live(row: Row) -> bool:
+    """Whether there still is something; of an average nothing is left when a market is reset."""
+    if isinstance(row, AveragePrices):
+        return bool(row.minutes)
+    return not isinstance(row, Order | OrderList | Withdrawal) or row.is_open
 
 
 def _identity(row: Row) -> Hashable:
@@ -71,6 +86,8 @@ def _identity(row: Row) -> Hashable:
             return ("counters", row.symbol)
         case AveragePrices():
             return ("average", row.symbol)
+        case Beginning():
+            return ("beginning", row.symbol)
         case ExchangeRules():
             return ("exchange",)
         case Account():
@@ -83,7 +100,9 @@ def _identity(row: Row) -> Hashable:
             return ("market", row.symbol)
         case Withdrawal():
             return ("withdrawal", row.reference)
-        case Trade() | Transfer() | Act() | Level() | Amendment() | PreventedMatch():
+        case Act():
+            return ("act",)
+        case Trade() | Transfer() | Level() | Amendment() | PreventedMatch():
             return None
         case _:
             assert_never(row)

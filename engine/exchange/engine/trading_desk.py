@@ -245,6 +245,12 @@ class TradingDesk:
             if orders:
                 self._cancel(book, orders, now, is_last=True)
 
+    def end_all(self, book: OrderBook, now: int) -> None:
+        """End all orders of everybody in a market, oldest first, and forget its prices."""
+        # Nothing may be set off by a price that is gone.
+        book.forget_prices()
+        self._cancel(book, sorted(book.orders.values(), key=_id), now, is_last=True)
+
     def _cancel(
         self, book: OrderBook, orders: Sequence[Order], now: int, *, is_last: bool, name: str = ""
     ) -> Canceled:
@@ -333,6 +339,10 @@ class TradingDesk:
         self._rows.extend(history)
         self._trading.finish(book)
         return Amended(symbol=book.market.symbol, order_id=order_id)
+
+
+def _id(order: Order) -> int:
+    return order.id
 
 
 def _list_features(command: PlaceList) -> list[Feature]:

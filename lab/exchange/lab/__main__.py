@@ -42,12 +42,15 @@ def orders(
     seconds: Annotated[float, typer.Option(min=0.5, max=60, help="Length of a turn.")] = 5.0,
     rounds: Annotated[int, typer.Option(min=1, max=20, help="Turns of each contender.")] = 3,
     connections: Annotated[
-        int, typer.Option(min=1, max=1_000, help="Requests in flight, one on each connection.")
-    ] = 64,
+        int, typer.Option(min=1, max=1_000, help="Requests in flight at a time.")
+    ] = 256,
     seed: Annotated[int, typer.Option(help="Of the random orders.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
 ) -> None:
-    """Signed, durable orders over REST beside a trivial FastAPI + pydantic handler.
+    """Signed, durable orders over both APIs, beside a trivial handler and a naive pipeline.
+
+    A contender that never waits (closed loop) shows how much goes through; at half of that rate,
+    whatever comes back (open loop), latencies count from when an order was due.
 
     Example: exchange bench orders --seconds 5 --rounds 3
     """

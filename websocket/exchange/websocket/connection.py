@@ -69,6 +69,7 @@ class Server(Protocol):
     def admit(self, socket: "Socket") -> None: ...
     def forget(self, socket: "Socket") -> None: ...
     def count_connect(self, address: str) -> float: ...
+    def leave(self, address: str) -> None: ...
     def listen(self, socket: "Socket", streams: Mapping[str, Stream]) -> None: ...
     def stop_listening(self, socket: "Socket", streams: Mapping[str, Stream]) -> None: ...
     def flush_later(self, socket: "Socket") -> None: ...
@@ -98,6 +99,7 @@ class Socket(asyncio.Protocol):
         self._outbox = Outbox()
         self._is_unflushed = False
         self._is_counted = False
+        self._counted_for: str | None = None
         self._abort: asyncio.TimerHandle | None = None
 
     @property
@@ -223,6 +225,8 @@ class Socket(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         if self._is_counted:
             SOCKETS.dec()
+        if self._counted_for is not None:
+            self._server.leave(self._counted_for)
         if self._abort is not None:
             self._abort.cancel()
         self._outbox.clear()
@@ -278,9 +282,10 @@ class Socket(asyncio.Protocol):
             self._reject(503, "The streams are starting; try again in a second.", wait_s=1)
         elif len(opening.names) > STREAMS_MAX:
             self._reject(400, f"A socket can have {STREAMS_MAX} streams.")
-        elif wait_s := self._server.count_connect(self._address(request)):
+        elif wait_s := self._server.count_connect(address := self._address(request)):
             self._reject(429, "Too many connections from this address.", wait_s=wait_s)
         else:
+            self._counted_for = address
             self._protocol.send_response(self._protocol.accept(request))
             if self.is_open:
                 self._begin(opening)

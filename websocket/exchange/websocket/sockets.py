@@ -18,6 +18,7 @@ from exchange.services.candles import Candle
 from exchange.services.clock import now_us
 from exchange.services.market_view import MarketViews
 from exchange.services.messages import OutcomeFrame
+from exchange.services.open_connections import OpenConnections
 from exchange.services.proxies import Proxies
 from exchange.services.settings import Address
 from exchange.websocket.connection import MESSAGES, Socket
@@ -35,6 +36,8 @@ POSITION = prometheus_client.Gauge(
 
 TICK_MS = 100
 SWEEP_MS = 500
+WAIT_FOR_ROOM_S = 1
+"""Who has too many connections is asked to wait so long."""
 SHUTDOWN = "!serverShutdown"
 """The name of the stream that nobody needs to subscribe to."""
 
@@ -48,16 +51,19 @@ class StreamServer:
         *,
         compresses: bool = False,
         proxies: Proxies | None = None,
+        new_socket: Callable[["StreamServer"], Socket] = Socket,
         read_clock: Callable[[], int] = now_us,
     ) -> None:
         self.limits = limits
         self.compresses = compresses
         self.proxies = proxies or Proxies()
         self.port = 0
+        self._new_socket = new_socket
         self._read_clock = read_clock
         self._feeds = Feeds(MarketViews(0), read_clock())
         self.users = UserFeeds(read_clock)
         self._connects = Connects(limits)
+        self._open = OpenConnections(limits.connections)
         self._accepting = False
         self._server: asyncio.Server | None = None
         self._sockets: set[Socket] = set()
@@ -109,7 +115,7 @@ class StreamServer:
         """Listen; `port` is then the one in use. Servers that all share a port divide its clients."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Socket(self),
+            lambda: self._new_socket(self),
             address.host or None,
             address.port,
             backlog=1_024,
@@ -168,7 +174,14 @@ class StreamServer:
 
     def count_connect(self, address: str) -> float:
         """Count a connection from there: 0, or the seconds that it has to wait with it."""
-        return self._connects.count(address, asyncio.get_running_loop().time())
+        wait_s = self._connects.count(address, asyncio.get_running_loop().time())
+        if wait_s:
+            return wait_s
+        return 0 if self._open.enter(address) else WAIT_FOR_ROOM_S
+
+    def leave(self, address: str) -> None:
+        """A connection that was counted is gone."""
+        self._open.leave(address)
 
     def listen(self, socket: Socket, streams: Mapping[str, Stream]) -> None:
         """From now on this socket is told what these streams say."""

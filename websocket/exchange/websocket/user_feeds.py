@@ -78,6 +78,11 @@ class UserFeeds:
             if not voices:
                 self._voices.pop(name, None)
 
+    def api_keys(self, socket: Listener) -> set[str]:
+        """The keys that the listenKeys of this socket were made with."""
+        found = (voices.get(socket) for voices in self._voices.values())
+        return {voice.api_key for voice in found if voice is not None}
+
     async def run_checks(self) -> None:
         """Part from listenKeys that are over, for ever."""
         while True:
@@ -107,7 +112,7 @@ class UserFeeds:
     def _start(self, socket: Listener, name: str, grant: Grant, since: int) -> None:
         voices = self._voices.setdefault(name, {})
         if socket not in voices:
-            voice = voices[socket] = _Voice(self, socket, name, grant.account)
+            voice = voices[socket] = _Voice(self, socket, name, grant)
             self._streams.listen(grant.account, grant.api_key, voice, since=since)
             socket.flush()
 
@@ -134,8 +139,9 @@ async def _find_nobody(listen_key: str) -> None:
 class _Voice:
     """Tells one socket what happens to the account of one listenKey."""
 
-    def __init__(self, feeds: UserFeeds, socket: Listener, name: str, account: int) -> None:
-        self.account = account
+    def __init__(self, feeds: UserFeeds, socket: Listener, name: str, grant: Grant) -> None:
+        self.account = grant.account
+        self.api_key = grant.api_key
         self._feeds = feeds
         self._socket = socket
         self._name = name

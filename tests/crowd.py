@@ -327,7 +327,7 @@ class Crowd:
         if kind < 0.7:
             mode = chance.choice((*Mode, *[Mode.RUNNING] * 6))
             return SetMode(uid=1, symbol=chance.choice((None, self._symbol(chance))), mode=mode)
-        if kind < 0.75:
+        if kind < 0.71:
             return Reset(uid=1)
         return ChangeAccount(
             uid=1,

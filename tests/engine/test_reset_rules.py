@@ -160,7 +160,8 @@ def test_after_a_crowd_nothing_is_open_money_adds_up_and_all_engines_agree(seed:
     assert owned == {
         (row.account, row.asset): row.free for row in venue.engine.ledger.rows() if not row.locked
     }
-    follower, again, state_hash, anew = MatchingEngine(), MatchingEngine(), StateHash(), StateHash()
+    follower, again = MatchingEngine(), MatchingEngine()
+    state_hash, anew = StateHash(follower.requests), StateHash(follower.requests)
     for command, outcome in zip(venue.commands, venue.outcomes, strict=True):
         follower.follow(outcome)
         state_hash.update(outcome.rows)

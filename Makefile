@@ -1,7 +1,7 @@
 # One word per target. Where uv is installed everything runs through it; elsewhere pip makes .venv
 # from the hashed pins. `make TARGET RUN= NEEDS=` takes what is on the PATH already.
 
-SOURCES := services redis postgres-db engine db-processor backend websocket web lab tests
+SOURCES := services redis postgres-db engine db-processor backend websocket web lab testing tests
 SERVICES := backend websocket engine db-processor
 IMAGE_FLAGS ?=
 

@@ -34,11 +34,12 @@ from exchange.backend.wishes import (
     NewPassword,
     NewTransfer,
 )
+from exchange.postgres_db.file_copy import greatest_numbers
 from exchange.services.commands import Deposit, Withdraw
 from exchange.services.fault_file import FaultFile
 from exchange.services.markets import Mode
 from exchange.services.messages import Author, Role
-from exchange.services.process import Health
+from exchange.services.process import Health, WorldFailed
 from exchange.services.settings import Settings
 
 ACTOR_HEADER, REASON_HEADER = "x-exchange-actor", "x-exchange-reason"
@@ -102,6 +103,14 @@ def _routes(
     async def get_status() -> dict[str, Any]:
         found = await status.read(current, health)
         return {**found, "faults": fault_routes.rules_in_force(faults)}
+
+    @app.get("/admin/numbers")
+    async def get_numbers() -> dict[str, int]:
+        """How far everything has been counted, for a snapshot that takes the place of this."""
+        try:
+            return await greatest_numbers(current.state.database)
+        except WorldFailed as fault:
+            raise AdminError(503, f"{fault}.") from None
 
     app.add_exception_handler(AdminError, _answer_admin_error)
     app.add_exception_handler(BadRule, _answer_bad_rule)

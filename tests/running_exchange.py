@@ -1,9 +1,12 @@
 """An `exchange up` for tests of the whole system, and what they do with it from outside."""
 
 import json
+import re
 import subprocess
 import sys
+import urllib.request
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,8 @@ import msgspec
 
 from exchange.services.admin import Admin
 from exchange.services.own_exchange import OwnExchange
+
+_SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -90,6 +95,14 @@ class RunningExchange(OwnExchange):
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+
+def samples(port: int) -> Iterator[tuple[str, str, float]]:
+    """What a process measures: each name with its labels, as they are written, and its value."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    for name, labels, value in _SAMPLE.findall(text):
+        yield name, labels, float(value)
 
 
 def exchange_command(*arguments: str) -> list[str]:

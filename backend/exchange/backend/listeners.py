@@ -235,11 +235,18 @@ class Listeners:
         self._sweeping: asyncio.Task[None] | None = None
 
     async def open(
-        self, variable: str, address_text: str, application: ASGIApp, *, can_drop: bool = False
+        self,
+        variable: str,
+        address_text: str,
+        application: ASGIApp,
+        *,
+        share_port: bool = False,
+        can_drop: bool = False,
     ) -> None:
         """Listen at the address that a setting names; raises InvalidSettings if it is taken.
 
-        With `can_drop` each scope holds the way to cut its connection.
+        Processes that all share a port divide its clients. With `can_drop` each scope holds the way
+        to cut its connection.
         """
         address = parse_address(variable, address_text)
         config = _Config(
@@ -264,7 +271,7 @@ class Listeners:
         config.open_connections = OpenConnections(self._connections_max)
         config.proxies = self._proxies
         server = _Server(config)
-        task = asyncio.create_task(server.serve([_bound(variable, address)]))
+        task = asyncio.create_task(server.serve([_bound(variable, address, share_port)]))
         self._running.append((server, task))
         if self._sweeping is None:
             self._sweeping = asyncio.create_task(self._sweep())
@@ -297,11 +304,13 @@ def _peer_of(transport: asyncio.BaseTransport) -> str:
     return str((transport.get_extra_info("peername") or ("",))[0])
 
 
-def _bound(variable: str, address: Address) -> socket.socket:
+def _bound(variable: str, address: Address, share_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share_port:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind((address.host, address.port))
     except OSError as fault:
         listening.close()

@@ -5,6 +5,7 @@ import gc
 from collections.abc import Callable, Sequence
 
 import structlog
+from starlette.types import ASGIApp
 
 from exchange.backend.admin import AdminApplication
 from exchange.backend.application import Application
@@ -91,12 +92,17 @@ class Backend:
             listeners = self._listeners = Listeners(
                 self._current.limits.connections, self._current.proxies
             )
-            if faults is None:
-                await listeners.open("SERVER_ADDR", settings.server_addr, self._application)
-            else:
+            served: ASGIApp = self._application
+            if faults is not None:
                 log.warning("faults on request are on: what goes wrong may be meant to")
-                lines = Lines(self._application, faults)
-                await listeners.open("SERVER_ADDR", settings.server_addr, lines, can_drop=True)
+                served = Lines(self._application, faults)
+            await listeners.open(
+                "SERVER_ADDR",
+                settings.server_addr,
+                served,
+                share_port=settings.server_share_port,
+                can_drop=faults is not None,
+            )
             if settings.admin_token:
                 admin = AdminApplication(settings, self._current, operator, health, members, faults)
                 await listeners.open("ADMIN_ADDR", settings.admin_addr, admin)

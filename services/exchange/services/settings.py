@@ -43,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """With ACK=postgres, accept a Redis that does not let us read its configuration."""
     server_addr: str = "127.0.0.1:8080"
     """Where the backend's public API listens."""
+    server_share_port: bool = False
+    """Let several backends of one machine listen at one SERVER_ADDR."""
     ws_stream_url: str = "127.0.0.1:4000"
     """Where the websocket server listens."""
     ws_compression: bool = False

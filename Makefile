@@ -1,7 +1,7 @@
 # One word per target. Where uv is installed everything runs through it; elsewhere pip makes .venv
 # from the hashed pins. `make TARGET RUN= NEEDS=` takes what is on the PATH already.
 
-SOURCES := services redis postgres-db engine db-processor backend websocket web lab tests
+SOURCES := services redis postgres-db engine db-processor backend websocket web lab testing tests
 SERVICES := backend websocket engine db-processor
 IMAGE_FLAGS ?=
 
@@ -14,8 +14,8 @@ EXCHANGE ?= $(CURDIR)/.venv/bin/exchange
 NEEDS := .venv/installed
 endif
 
-.PHONY: targets install run test check audit lint types imports format bench chaos seeds clients bots images
-.PHONY: tags compose-test matrix matrix-old matrix-new web-check web-screenshots pins clean
+.PHONY: targets install run test check audit lint types imports format bench chaos seeds clients bots examples
+.PHONY: images tags compose-test matrix matrix-old matrix-new web-check web-screenshots pins clean
 
 targets:
 	@echo "make install   what the other targets need"
@@ -31,6 +31,7 @@ targets:
 	@echo "make seeds     simulated exchanges by the thousand, with faults that their seeds decide"
 	@echo "make clients   real, unmodified clients against a running exchange"
 	@echo "make bots      freqtrade and nautilus_trader, and other clients in environments of their own"
+	@echo "make examples  the example bots' tests, in an environment of their own"
 	@echo "make images    container images, tagged as the manifests name them"
 	@echo "make tags TAG=COMMIT  the manifests name the images of another commit"
 	@echo "make compose-test  the containers of those images, traded on and killed, in a stack of their own"
@@ -104,6 +105,17 @@ clients: $(NEEDS) .clients/installed
 .clients/installed: tests/clients/requirements.txt
 	python3 -m venv .clients
 	.clients/bin/pip install --quiet --require-hashes -r $<
+	touch $@
+
+# What a bot developer gets by one pip command, from hashed pins; two workers have two exchanges.
+examples: .examples/installed
+	cd examples/grid-bot && $(CURDIR)/.examples/bin/pytest -n 2 $(OPTIONS)
+	cd examples && $(CURDIR)/.examples/bin/pytest test_documents.py $(OPTIONS)
+
+.examples/installed: examples/requirements.txt pyproject.toml
+	python3 -m venv .examples
+	.examples/bin/pip install --quiet --require-hashes -r $<
+	.examples/bin/pip install --quiet --no-deps --editable .
 	touch $@
 
 # Bots bring half of scientific Python along, a gigabyte: not for every run of CI.
@@ -185,6 +197,7 @@ pins:
 	$(COMPILE) -c requirements-dev.txt pyproject.toml -o requirements.txt
 	$(COMPILE) -c requirements-dev.txt --extra tracing $(EMBEDDED:%=--no-emit-package %) pyproject.toml \
 		-o requirements-images.txt
+	$(COMPILE) --upgrade --extra testing pyproject.toml -o examples/requirements.txt
 	$(COMPILE) --upgrade tests/clients/pyproject.toml -o tests/clients/requirements.txt
 	for bot in freqtrade others; do \
 		$(COMPILE) tests/clients/bots/$$bot.in -o tests/clients/bots/$$bot.txt; done
@@ -192,4 +205,4 @@ pins:
 	rm -rf .pins
 
 clean:
-	rm -rf .venv .clients .bots .old .pins .audit .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .clients .bots .old .examples .pins .audit .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -155,13 +155,16 @@ def test_every_import_rule_can_fail(tmp_path: Path) -> None:
         "services/exchange/services/breach.py": (
             "import exchange.redis.journal, hiredis, websockets, opentelemetry"
         ),
-        "backend/exchange/backend/breach.py": "import exchange.engine.ledger, exchange.lab.breach",
+        "backend/exchange/backend/breach.py": (
+            "import exchange.engine.ledger, exchange.lab.breach, exchange.testing.breach"
+        ),
         "engine/exchange/engine/breach.py": "import asyncpg, fastapi",
         "websocket/exchange/websocket/breach.py": (
             "import exchange.web.files, sortedcontainers, exchange.websocket.circle"
         ),
         "websocket/exchange/websocket/circle.py": "import exchange.websocket.breach",
         "lab/exchange/lab/breach.py": "",
+        "testing/exchange/testing/breach.py": "",
         "engine/exchange/engine/ledger.py": "import time",
     }
     for folder in FOLDERS:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from exchange.engine import rival_books
+from exchange.engine import replay_bench, rival_books
 from exchange.engine.cost_bench import Kind, measure
 from exchange.engine.stream_bench import OURS, make_stream
 
@@ -39,6 +39,16 @@ def test_the_command_prints_json_alone() -> None:
     assert (ours["name"], ours["resting"]) == (OURS, 200)
     assert 0 < ours["per_s_min"] <= ours["per_s"] <= ours["per_s_max"]
     assert printed.stderr == ""
+
+
+def test_what_one_engine_did_is_taken_over_by_another() -> None:
+    portions: list[int] = []
+
+    report = replay_bench.measure(25_000, portions.append)
+
+    assert portions == [20_000, 5_000]
+    assert report.entries == 25_000
+    assert report.processor_s > 0
 
 
 def test_of_ten_commands_six_rest_three_cancel_and_one_crosses() -> None:

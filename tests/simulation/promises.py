@@ -13,7 +13,7 @@ from simulation.postgres_rows import Rows
 
 from exchange.engine.matching_engine import MatchingEngine
 from exchange.engine.request_memory import RequestMemory
-from exchange.engine.state_hash import StateHash, _identity
+from exchange.engine.state_hash import StateHash, last_states
 from exchange.postgres_db.tables import STORED_IN
 from exchange.services.market_view import MarketViews
 from exchange.services.messages import (
@@ -298,13 +298,14 @@ def _postgres_has_it(history: History, chain: Chain, rows: dict[str, Rows]) -> F
     requests = RequestMemory()
     state_hash = StateHash(requests)
     state_hash.update([EXCHANGE])
-    for outcome in chain.outcomes.values():
-        state_hash.update(outcome.rows)
-        if outcome.signed_request is not None:
-            requests.remember(outcome.signed_request)
-        for row in outcome.rows:
-            expected.setdefault(type(row), {})[_key(row)] = row
-    requests.forget(max(frame.time for frame in chain.frames))
+    for frame in chain.frames:
+        for outcome in frame.outcomes:
+            state_hash.update(outcome.rows)
+            if outcome.signed_request is not None:
+                requests.remember(outcome.signed_request)
+            for row in outcome.rows:
+                expected.setdefault(type(row), {})[_key(row)] = row
+        requests.forget(frame.time)
     if state_hash.value != chain.frames[-1].state_hash:
         yield "the journalled state hash is not that of the journalled rows"
     for kind in (Order, Balance, Trade, Transfer, OrderList):
@@ -320,7 +321,7 @@ def _key(row: Any) -> Hashable:
         return (row.symbol, row.id)
     if isinstance(row, Transfer):
         return row.number
-    return _identity(row)
+    return next(iter(last_states([row])), None)
 
 
 def _stored(kind: type[Any], rows: dict[str, Rows]) -> dict[Hashable, Any]:

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 from rich.table import Table
 
-from exchange.engine import cost_bench, stream_bench
+from exchange.engine import cost_bench, replay_bench, stream_bench
 from exchange.engine.recovery import begin_without_journal, diagnose
 from exchange.engine.replay import Replay, first_difference
 from exchange.engine.report import Check, as_builtins, as_text, conclusion
@@ -117,6 +117,30 @@ def bench(
     else:
         _print_costs(costs)
         _print_stream(stream)
+
+
+@app.command("bench-replay")
+def bench_replay(
+    entries: Annotated[
+        int, typer.Option(min=1_000, max=10_000_000, help="Outcomes that are taken over.")
+    ] = 1_000_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+) -> None:
+    """How fast an engine that starts, or stands by, takes over what another one has done.
+
+    Example: exchange bench replay --entries 1000000
+    """
+    with Progress(console=Console(stderr=True), disable=as_json) as progress:
+        task = progress.add_task("taken over", total=entries)
+        report = replay_bench.measure(entries, partial(progress.advance, task))
+    if as_json:
+        print(encode(report).decode())
+        return
+    print(
+        f"{report.entries:,} entries, {report.megabytes:,} MB, in {report.seconds:.1f} s"
+        f" ({report.processor_s:.1f} s of the processor):"
+        f" {report.entries / report.seconds:,.0f} a second"
+    )
 
 
 def _print_costs(costs: list[cost_bench.Cost]) -> None:

@@ -4,9 +4,9 @@ Every command is planned first, which only reads and may refuse, and then commit
 assignment and asserts. The time is an argument; there is no clock, chance or environment in here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import assert_never
+from typing import Any, assert_never
 
 from msgspec.structs import replace
 
@@ -76,6 +76,8 @@ from exchange.services.messages import (
     WithdrawalStatus,
 )
 
+_ONLY_THE_LAST_COUNTS = frozenset((Balance, Counters, AveragePrices))
+
 
 class MatchingEngine:
     """The whole live state of the exchange, changed by `apply` or taken over by `follow`."""
@@ -90,6 +92,29 @@ class MatchingEngine:
         self._changes: Changes = []
         self._record = Record()
         self._desk = TradingDesk(self.registry, self.ledger, self.books, self._rows)
+        books, registry = self.books, self.registry
+        # Looked up by its type, since a follower has several rows for every command; None for what
+        # changes things that have rows of their own.
+        self._restorers: dict[type[Row], Callable[[Any], None] | None] = {
+            Order: lambda row: books[row.symbol].restore(row),
+            Balance: self.ledger.restore,
+            OrderList: lambda row: books[row.symbol].put_list(row),
+            AveragePrices: lambda row: books[row.symbol].restore_average(row),
+            Counters: lambda row: books[row.symbol].restore_counters(row),
+            Beginning: self._restore_beginning,
+            Market: self._restore_market,
+            Account: registry.restore,
+            Key: registry.restore,
+            Asset: registry.restore,
+            ExchangeRules: registry.restore,
+            Transfer: registry.restore,
+            Withdrawal: self.withdrawals.restore,
+            Act: self._record.restore,
+            Trade: None,
+            Amendment: None,
+            PreventedMatch: None,
+            Level: None,
+        }
 
     def apply(self, number: int, command: AnyCommand | Undecodable, now: int) -> Outcome:
         """Execute one command at a time in µs, and say everything that it led to."""
@@ -124,39 +149,40 @@ class MatchingEngine:
         """Take over what another engine's outcome says, without executing anything."""
         for row in outcome.rows:
             self.restore(row)
-        if outcome.signed_request is not None:
-            self.requests.remember(outcome.signed_request)
+        self._remember(outcome)
+
+    def follow_all(self, outcomes: Iterable[Outcome], states: Iterable[Row]) -> None:
+        """The same of many outcomes, and of the last states of the things in them.
+
+        Of orders and what they depend on each state counts: it gives them their places.
+        """
+        for outcome in outcomes:
+            for row in outcome.rows:
+                if type(row) not in _ONLY_THE_LAST_COUNTS:
+                    self.restore(row)
+            self._remember(outcome)
+        for row in states:
+            if type(row) in _ONLY_THE_LAST_COUNTS:
+                self.restore(row)
 
     def restore(self, row: Row) -> None:
         """Take the new state of one thing. Open orders must come by market and queue."""
-        match row:
-            case Order():
-                self.books[row.symbol].restore(row)
-            case Balance():
-                self.ledger.restore(row)
-            case OrderList():
-                self.books[row.symbol].put_list(row)
-            case AveragePrices():
-                self.books[row.symbol].restore_average(row)
-            case Counters():
-                self.books[row.symbol].restore_counters(row)
-            case Beginning():
-                self.books[row.symbol].beginning = row
-            case Market():
-                if row.symbol in self.books:
-                    self.books[row.symbol].market = row
-                else:
-                    self.books[row.symbol] = OrderBook(row)
-            case Account() | Key() | Asset() | ExchangeRules() | Transfer():
-                self.registry.restore(row)
-            case Withdrawal():
-                self.withdrawals.restore(row)
-            case Act():
-                self._record.restore(row)
-            case Trade() | Amendment() | PreventedMatch() | Level():
-                pass  # what they changed has rows of its own
-            case _:
-                assert_never(row)
+        restore = self._restorers[type(row)]
+        if restore is not None:
+            restore(row)
+
+    def _restore_market(self, row: Market) -> None:
+        if row.symbol in self.books:
+            self.books[row.symbol].market = row
+        else:
+            self.books[row.symbol] = OrderBook(row)
+
+    def _restore_beginning(self, row: Beginning) -> None:
+        self.books[row.symbol].beginning = row
+
+    def _remember(self, outcome: Outcome) -> None:
+        if outcome.signed_request is not None:
+            self.requests.remember(outcome.signed_request)
 
     def jump(self, distance: int) -> None:
         """Move all counters on, past ids whose outcomes may be lost."""

@@ -5,7 +5,7 @@ from collections import deque
 import structlog
 
 from exchange.engine.matching_engine import MatchingEngine
-from exchange.engine.state_hash import StateHash
+from exchange.engine.state_hash import StateHash, last_states
 from exchange.postgres_db.snapshot import Snapshot, open_snapshot
 from exchange.services.commands import AnyCommand, Undecodable
 from exchange.services.messages import (
@@ -82,9 +82,9 @@ class Replica:
         """Take over frames that another engine has appended, and check that we agree."""
         for frame in frames:
             assert frame.previous == self.position, (frame.previous, self.position)
-            for outcome in frame.outcomes:
-                self.engine.follow(outcome)
-            self.state_hash.update(row for outcome in frame.outcomes for row in outcome.rows)
+            states = last_states(row for outcome in frame.outcomes for row in outcome.rows)
+            self.engine.follow_all(frame.outcomes, states.values())
+            self.state_hash.take(states)
             self.engine.requests.forget(frame.time)
             if self.state_hash.value != frame.state_hash:
                 raise HashMismatch(

@@ -100,13 +100,13 @@ def turns(sizes: tuple[int, ...], rounds: int) -> int:
 
 def make_stream(resting: int, commands: int) -> tuple[list[Command], list[Command]]:
     """What rests at first, evenly over the levels of both sides, and the commands after it."""
-    market = _Market(random.Random(f"stream {resting}"))  # noqa: S311
-    before = [market.rest(place % LEVELS) for place in range(resting)]
-    return before, [market.next() for _ in range(commands)]
+    stream = Stream(random.Random(f"stream {resting}"))  # noqa: S311
+    before = [stream.rest(place % LEVELS) for place in range(resting)]
+    return before, [stream.next() for _ in range(commands)]
 
 
-class _Market:
-    """As much of a book as it takes to know which orders can still be canceled."""
+class Stream:
+    """One command after another, and as much of a book as it takes to know what can be canceled."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
@@ -180,14 +180,8 @@ class _Market:
 def _ours(before: list[Command], commands: list[Command]) -> float:
     """Commands a second; each has to be done, and not refused."""
     engine = MatchingEngine()
-    for name, decimals in ((MARKET.base, 8), (MARKET.quote, 16)):
-        engine.restore(Asset(name, decimals))
-    engine.restore(MARKET)
-    engine.restore(Counters(symbol=MARKET.symbol))
-    engine.restore(Account(id=1, name="bench", created=0))
-    for asset in (MARKET.base, MARKET.quote):
-        engine.restore(Balance(account=1, asset=asset, free=PLENTY, locked=0))
-    made = [_command(command) for command in (*before, *commands)]
+    found(engine)
+    made = [as_command(command) for command in (*before, *commands)]
     for number, command in enumerate(made[: len(before)], 1):
         engine.apply(number, command, NOW)
     gc.collect()
@@ -204,7 +198,18 @@ def _ours(before: list[Command], commands: list[Command]) -> float:
     return len(commands) / seconds
 
 
-def _command(command: Command) -> PlaceOrder | CancelOrder:
+def found(engine: MatchingEngine) -> None:
+    """A market, and an account that can pay for anything in it."""
+    for name, decimals in ((MARKET.base, 8), (MARKET.quote, 16)):
+        engine.restore(Asset(name, decimals))
+    engine.restore(MARKET)
+    engine.restore(Counters(symbol=MARKET.symbol))
+    engine.restore(Account(id=1, name="bench", created=0))
+    for asset in (MARKET.base, MARKET.quote):
+        engine.restore(Balance(account=1, asset=asset, free=PLENTY, locked=0))
+
+
+def as_command(command: Command) -> PlaceOrder | CancelOrder:
     if not command.quantity:
         return CancelOrder(account=1, symbol=MARKET.symbol, client_order_id=str(command.number))
     order = NewOrder(

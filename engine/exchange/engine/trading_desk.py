@@ -298,9 +298,13 @@ class TradingDesk:
             placed = placing()
             assert isinstance(placed, Placed), placed
             return Replaced(canceled=canceled, placed=placed)
-        if isinstance(canceled, Canceled):
-            self._trading.finish(book)
-        return Replaced(canceled=canceled, placed=placing)
+        if isinstance(canceled, Rejected):
+            return Replaced(canceled=canceled, placed=placing)
+        self._trading.finish(book)
+        rejected = replace(
+            new_order(command, command.order, book, -1, now), status=OrderStatus.REJECTED
+        )
+        return Replaced(canceled=canceled, placed=placing, rejected=rejected)
 
     def plan_amend(self, command: AmendOrder, number: int, now: int) -> Rejected | Commit:
         book = self._book_for_cancel(command.symbol)

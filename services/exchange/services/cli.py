@@ -335,14 +335,16 @@ def bench(
         list[str], typer.Argument(metavar="NAME [OPTIONS]", help="Which one, and its own options.")
     ],
 ) -> None:
-    """Measure: `orders`, `latency`, `overload`, `recovery`, `fanout` of streams, the `engine` alone,
-    or the `db`.
+    """Measure: `orders`, `latency`, `overload`, `recovery`, `replay`, `fanout` of streams, the
+    `engine` alone, or the `db`.
 
     Example: exchange bench engine --size 1000 --size 100000
     """
     name, *options = arguments
     if name == "engine":
         become("exchange.engine", "bench", *options)
+    if name == "replay":
+        become("exchange.engine", "bench-replay", *options)
     if name == "db":
         become("exchange.db_processor.write_bench", *options)
     become("exchange.lab", "bench", *arguments)

@@ -94,6 +94,10 @@ class Ticker(msgspec.Struct, frozen=True, kw_only=True):
     trades: int
 
 
+_ROWS = (Level, Trade, Counters, Beginning)
+_OF_MARKETS = frozenset((Market, *_ROWS))
+
+
 class MarketViews:
     """All markets by symbol, at a position."""
 
@@ -150,9 +154,12 @@ class MarketViews:
     def _sort(self, rows: tuple[Row, ...]) -> dict[str, "_MarketRows"]:
         touched: dict[str, _MarketRows] = {}
         for row in rows:
+            # Most rows are none of these, and this is done for every command in every process.
+            if type(row) not in _OF_MARKETS:
+                continue
             if isinstance(row, Market):
                 self._set_market(row)
-            elif isinstance(row, Level | Trade | Counters | Beginning):
+            elif isinstance(row, _ROWS):
                 of_market = touched.get(row.symbol)
                 if of_market is None:
                     of_market = touched[row.symbol] = _MarketRows()
@@ -211,10 +218,11 @@ class MarketView:
         moved = self.counters.update_id - before - bool(levels)
         # Where a generation begins the counters jump: with it, or with what was left before it.
         assert moved in (0, JUMP) or opened, (self.market.symbol, before, rows.counters, levels)
-        trades = tuple(sorted(rows.trades, key=_trade_id))
-        self.recent_trades.extend(trades)
-        for candle in fold_trades(trades, Interval.MINUTE_1):
-            self.add_candle(candle)
+        trades = tuple(sorted(rows.trades, key=_trade_id)) if rows.trades else ()
+        if trades:
+            self.recent_trades.extend(trades)
+            for candle in fold_trades(trades, Interval.MINUTE_1):
+                self.add_candle(candle)
         return MarketChange(
             symbol=self.market.symbol,
             first_update_id=before + 1,

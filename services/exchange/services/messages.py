@@ -516,10 +516,14 @@ class Rejected(Message, frozen=True, kw_only=True):
 
 
 class Replaced(Message, frozen=True, kw_only=True):
-    """What became of the cancel and of the new order (None: it was not attempted)."""
+    """What became of the cancel and of the new order (None: it was not attempted).
+
+    Where only the cancel was done, `rejected` is the order that there is not, under the id -1.
+    """
 
     canceled: Canceled | Rejected
     placed: Placed | Rejected | None
+    rejected: Order | None = None
 
 
 class Repeated(Message, frozen=True, kw_only=True):

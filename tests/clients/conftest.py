@@ -77,10 +77,10 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
         process.wait(20)
 
 
-def start(data: Path) -> subprocess.Popen:
+def start(data: Path, *options: str) -> subprocess.Popen:
     command = shlex.split(os.environ.get("EXCHANGE_COMMAND", "exchange"))
     ports = ["--api-port", str(free_port()), "--ws-port", str(free_port())]
-    return subprocess.Popen([*command, "up", "--data", str(data), *ports])
+    return subprocess.Popen([*command, "up", "--data", str(data), *ports, *options])
 
 
 def wait_for_run_json(data: Path, process: subprocess.Popen) -> dict:

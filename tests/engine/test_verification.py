@@ -362,7 +362,7 @@ async def test_what_another_engine_would_not_have_done_is_a_doubt(
 
 
 async def test_a_refused_poison_is_not_tried_again(settings: Settings) -> None:
-    replica = await load(settings.database_url, await Outcomes.open(settings.redis_url), now_us())
+    replica = await load(settings.database_url)
     leadership = await Leadership.open(settings.redis_url)
     claim = await leadership.claim(await epochs.next_epoch(settings.database_url, above=100))
     replica.epoch = claim.epoch

@@ -22,10 +22,10 @@ COMMANDS = [
     "key create", "key revoke", "deposit", "withdraw", "market add", "market rules", "market halt",
     "market break", "market resume", "market cancel-only", "rules", "asset add", "status", "run",
     "db upgrade", "bench", "replay", "verify", "recover", "alarm clear", "backup", "restore",
-    "chaos", "client-config", "account role", "account password", "admin audit",
+    "chaos", "client-config", "reset", "account role", "account password", "admin audit",
     "admin withdrawals", "admin approve", "admin reject", "admin finish", "admin freeze",
     "admin thaw", "admin mode", "admin rotate-master-key",
-    "simulate", "secrets kubernetes", "secrets compose",
+    "faults set", "faults show", "faults clear", "simulate", "secrets kubernetes", "secrets compose",
 ]  # fmt: skip
 
 

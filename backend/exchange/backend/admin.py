@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exchange.backend import control, errors, refusals, status
 from exchange.backend.control import Acting, Who
 from exchange.backend.errors import ApiError
+from exchange.backend.faults import admin_routes as fault_routes
 from exchange.backend.members import Members
 from exchange.backend.operator import AdminError, Operator
 from exchange.backend.rulebook import BadRule
@@ -27,6 +28,7 @@ from exchange.backend.wishes import (
     MarketChange,
     NewAccount,
     NewAsset,
+    NewFundedAccount,
     NewKey,
     NewMarket,
     NewMode,
@@ -34,6 +36,7 @@ from exchange.backend.wishes import (
     NewTransfer,
 )
 from exchange.services.commands import Deposit, Withdraw
+from exchange.services.fault_file import FaultFile
 from exchange.services.markets import Mode
 from exchange.services.messages import Author, Role
 from exchange.services.process import Health
@@ -48,6 +51,10 @@ _REFUSAL = {
     "properties": {"error": {"type": "string"}},
     "additionalProperties": False,
 }
+NOT_FOR_TESTS = (
+    "This exchange was not started for tests, so nothing resets its markets: "
+    "`exchange up --testing` starts one that can be."
+)
 
 
 class AdminApplication:
@@ -60,10 +67,13 @@ class AdminApplication:
         operator: Operator,
         health: Health,
         members: Members,
+        faults: FaultFile | None = None,
     ) -> None:
         assert settings.admin_token, "without a token there is no admin API"
         self._authorization = f"Bearer {settings.admin_token}".encode()
-        self._rest: ASGIApp = _routes(current, operator, health, members)
+        self._rest: ASGIApp = _routes(
+            current, operator, health, members, faults, is_testing=settings.testing
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_allowed(scope):
@@ -80,7 +90,15 @@ class AdminApplication:
         return hmac.compare_digest(given, self._authorization)
 
 
-def _routes(current: Current, operator: Operator, health: Health, members: Members) -> FastAPI:
+def _routes(
+    current: Current,
+    operator: Operator,
+    health: Health,
+    members: Members,
+    faults: FaultFile | None,
+    *,
+    is_testing: bool,
+) -> FastAPI:
     app = FastAPI(
         title="Admin API", openapi_url="/admin/openapi.json", docs_url=None, redoc_url=None,
         redirect_slashes=False,
@@ -91,11 +109,13 @@ def _routes(current: Current, operator: Operator, health: Health, members: Membe
 
     app.state.acting = acting
     app.include_router(control.routes("/admin", current, health))
-    app.include_router(_own_routes(members))
+    app.include_router(_own_routes(members, is_testing=is_testing))
+    app.include_router(fault_routes.routes(faults))
 
     @app.get("/admin/status")
     async def get_status() -> dict[str, Any]:
-        return await status.read(current, health)
+        found = await status.read(current, health)
+        return {**found, "faults": fault_routes.rules_in_force(faults)}
 
     app.add_exception_handler(AdminError, _answer_admin_error)
     app.add_exception_handler(BadRule, _answer_bad_rule)
@@ -107,7 +127,7 @@ def _routes(current: Current, operator: Operator, health: Health, members: Membe
     return app
 
 
-def _own_routes(members: Members) -> APIRouter:
+def _own_routes(members: Members, *, is_testing: bool) -> APIRouter:
     router = APIRouter(prefix="/admin")
 
     @router.post("/accounts")
@@ -117,6 +137,10 @@ def _own_routes(members: Members) -> APIRouter:
             return await operator.create_account(body.name, role)
         account = await members.create(body.name, body.password, role, operator)
         return {"accountId": account, "name": body.name}
+
+    @router.post("/funded-accounts")
+    async def create_funded_account(body: NewFundedAccount, who: Who) -> dict[str, Any]:
+        return await who.because("").create_funded_account(body.name, body.funds)
 
     @router.post("/accounts/{name}/password")
     async def set_password(name: str, body: NewPassword, who: Who) -> dict[str, Any]:
@@ -169,6 +193,12 @@ def _own_routes(members: Members) -> APIRouter:
     @router.post("/rules")
     async def change_exchange(body: ExchangeChange, who: Who) -> dict[str, Any]:
         return await who.because("").change_exchange(body)
+
+    @router.post("/reset")
+    async def reset(who: Who) -> dict[str, Any]:
+        if not is_testing:
+            raise AdminError(403, NOT_FOR_TESTS)
+        return await who.because("").reset()
 
     @router.delete("/alarms/{name}")
     async def clear_alarm(name: str, who: Who) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What every request passes before anything is done for it, by whichever door it came."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from exchange.backend import errors
@@ -84,6 +84,10 @@ class Visit:
         """Give back the weight of a request that costs nothing when it succeeds."""
         if endpoint.is_free:
             self._limits.give_back(self._address, endpoint.weigh(call.values), self._second)
+
+
+NewVisit = Callable[[Current, RequestLimits, str, int], Visit]
+"""Makes one of where it comes from and when."""
 
 
 def address_of(scope: Mapping[str, Any], proxies: Proxies) -> str:

@@ -1,6 +1,6 @@
 """The public API as one ASGI application: orders first, FastAPI for everything else."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exchange.backend import answer_schemas, errors
+from exchange.backend.admission import NewVisit, Visit
 from exchange.backend.browsers import Browsers
 from exchange.backend.endpoints import SECURITY_SCHEMES, Endpoint
 from exchange.backend.headers import SITE_PATH, with_headers
@@ -62,19 +63,25 @@ class Application:
         browsers: Browsers | None = None,
         site: Callable[[RequestLimits], ASGIApp] | None = None,
         page: Page | None = None,
+        *,
+        endpoints: Sequence[Endpoint] = ENDPOINTS,
+        visit: NewVisit = Visit,
     ) -> None:
-        """`site` makes what answers below /ui, with the same count of requests; `page` are files."""
+        """`site` makes what answers below /ui, with the same count of requests; `page` are files.
+
+        `visit` makes what every request to an endpoint has to pass.
+        """
         limits = RequestLimits(current.limits)
-        self._responder = Responder(current, limits, browsers)
+        self._responder = Responder(current, limits, browsers, visit)
         self._site = site(limits) if site is not None else None
         self._page = page
-        self._sockets = SocketApi(current, limits, ENDPOINTS)
+        self._sockets = SocketApi(current, limits, endpoints, visit)
         self._hot = {
             (endpoint.method, endpoint.path): endpoint
-            for endpoint in ENDPOINTS
+            for endpoint in endpoints
             if (endpoint.method, endpoint.path) in HOT
         }
-        self._rest: ASGIApp = _documented(self._responder)
+        self._rest: ASGIApp = _documented(self._responder, endpoints)
 
     def announce_shutdown(self) -> bool:
         """Tell those who are connected that the server goes away; False where there is nobody."""
@@ -100,7 +107,7 @@ class Application:
         await self._rest(scope, receive, send)
 
 
-def _documented(responder: Responder) -> FastAPI:
+def _documented(responder: Responder, endpoints: Sequence[Endpoint]) -> FastAPI:
     app = FastAPI(
         title="Spot exchange",
         version=version("durable-spot-exchange"),
@@ -110,7 +117,7 @@ def _documented(responder: Responder) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )
-    for endpoint in ENDPOINTS:
+    for endpoint in endpoints:
         app.add_api_route(
             endpoint.path,
             _route(endpoint, responder),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -33,6 +33,8 @@ PING_S, PONG_S = 20, 60
 STALLED_S_MAX = 3.0
 """How long a socket may take nothing of what it is sent."""
 TRANSPORT_BYTES = 64 * 1024
+DROP = "exchange.drop"
+"""The extension of a scope that cuts its connection."""
 KERNEL_BYTES = 128 * 1024
 """What the kernel holds of a socket's texts besides; Linux doubles it."""
 
@@ -167,6 +169,24 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             self.transport.abort()
 
 
+class DroppableProtocol(BoundedProtocol):
+    """Tells its application how to cut its connection."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        cast("Scope", self.scope)["extensions"] = {DROP: self.transport.abort}
+
+
+class DroppableSocket(BoundedSocket):
+    """The same for a WebSocket."""
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:
+            # The application runs no earlier than control returns to the loop.
+            cast("Scope", self.scope)["extensions"][DROP] = self.transport.abort
+
+
 class _GatheringTransport:
     """Writes once in a turn of the event loop: uvicorn writes head and body of an answer apart."""
 
@@ -214,14 +234,26 @@ class Listeners:
         self._running: list[tuple[_Server, asyncio.Task[None]]] = []
         self._sweeping: asyncio.Task[None] | None = None
 
-    async def open(self, variable: str, address_text: str, application: ASGIApp) -> None:
-        """Listen at the address that a setting names; raises InvalidSettings if it is taken."""
+    async def open(
+        self,
+        variable: str,
+        address_text: str,
+        application: ASGIApp,
+        *,
+        share_port: bool = False,
+        can_drop: bool = False,
+    ) -> None:
+        """Listen at the address that a setting names; raises InvalidSettings if it is taken.
+
+        Processes that all share a port divide its clients. With `can_drop` each scope holds the way
+        to cut its connection.
+        """
         address = parse_address(variable, address_text)
         config = _Config(
             application,
             loop="none",
-            http=BoundedProtocol,
-            ws=BoundedSocket,
+            http=DroppableProtocol if can_drop else BoundedProtocol,
+            ws=DroppableSocket if can_drop else BoundedSocket,
             ws_max_size=MESSAGE_BYTES_MAX,
             ws_ping_interval=PING_S,
             ws_ping_timeout=PONG_S,
@@ -239,7 +271,7 @@ class Listeners:
         config.open_connections = OpenConnections(self._connections_max)
         config.proxies = self._proxies
         server = _Server(config)
-        task = asyncio.create_task(server.serve([_bound(variable, address)]))
+        task = asyncio.create_task(server.serve([_bound(variable, address, share_port)]))
         self._running.append((server, task))
         if self._sweeping is None:
             self._sweeping = asyncio.create_task(self._sweep())
@@ -272,11 +304,13 @@ def _peer_of(transport: asyncio.BaseTransport) -> str:
     return str((transport.get_extra_info("peername") or ("",))[0])
 
 
-def _bound(variable: str, address: Address) -> socket.socket:
+def _bound(variable: str, address: Address, share_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share_port:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind((address.host, address.port))
     except OSError as fault:
         listening.close()

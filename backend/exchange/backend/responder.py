@@ -11,7 +11,7 @@ import prometheus_client
 from structlog.contextvars import bind_contextvars
 
 from exchange.backend import errors
-from exchange.backend.admission import Visit, address_of
+from exchange.backend.admission import NewVisit, Visit, address_of
 from exchange.backend.browsers import Browsers
 from exchange.backend.endpoints import Call, Endpoint, Security
 from exchange.backend.errors import ApiError, Fault
@@ -62,9 +62,14 @@ class Responder:
     """Answers requests from whatever state there is at the moment."""
 
     def __init__(
-        self, current: Current, limits: RequestLimits, browsers: Browsers | None = None
+        self,
+        current: Current,
+        limits: RequestLimits,
+        browsers: Browsers | None = None,
+        visit: NewVisit = Visit,
     ) -> None:
         """Without `browsers`, nobody is known by a cookie."""
+        self._new_visit = visit
         self._current = current
         self._limits = limits
         self._browsers = browsers
@@ -128,7 +133,7 @@ class Responder:
 
     def _visit(self, scope: Scope) -> Visit:
         address = address_of(scope, self._current.proxies)
-        return Visit(self._current, self._limits, address, now_us())
+        return self._new_visit(self._current, self._limits, address, now_us())
 
 
 def _order_headers(endpoint: Endpoint, call: Call) -> Headers:

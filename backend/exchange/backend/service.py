@@ -5,12 +5,14 @@ import gc
 from collections.abc import Callable, Sequence
 
 import structlog
+from starlette.types import ASGIApp
 
 from exchange.backend.admin import AdminApplication
 from exchange.backend.application import Application
 from exchange.backend.barrier import Barrier
 from exchange.backend.directory import Directory
 from exchange.backend.errors import ApiError
+from exchange.backend.faults.lines import Lines
 from exchange.backend.gateway import Gateway, NotExecuted, OutcomeUnknown
 from exchange.backend.listeners import Listeners
 from exchange.backend.measurements import measure
@@ -33,6 +35,7 @@ from exchange.redis.written import WrittenOutcomes
 from exchange.services.candles import MINUTE, Interval
 from exchange.services.clock import now_us
 from exchange.services.commands import AddAsset, AddMarket
+from exchange.services.fault_file import FaultFile
 from exchange.services.market_view import CANDLES_KEPT, RECENT_TRADES, MarketViews
 from exchange.services.markets import default_markets
 from exchange.services.messages import Outcome, Reason, Rejected
@@ -74,6 +77,7 @@ class Backend:
 
     async def _listen(self, settings: Settings, health: Health) -> Vault:
         if self._vault is None:
+            faults = FaultFile.open(settings)
             self._current = Current(
                 API_LIMITS[settings.rate_limits], Proxies.parse(settings.trusted_proxies)
             )
@@ -83,14 +87,24 @@ class Backend:
                 self._current, self._vault, operator, Passwords(settings.password_memory_kib)
             )
             self._application = public_application(
-                settings, self._current, members, operator, health
+                settings, self._current, members, operator, health, faults
             )
             listeners = self._listeners = Listeners(
                 self._current.limits.connections, self._current.proxies
             )
-            await listeners.open("SERVER_ADDR", settings.server_addr, self._application)
+            served: ASGIApp = self._application
+            if faults is not None:
+                log.warning("faults on request are on: what goes wrong may be meant to")
+                served = Lines(self._application, faults)
+            await listeners.open(
+                "SERVER_ADDR",
+                settings.server_addr,
+                served,
+                share_port=settings.server_share_port,
+                can_drop=faults is not None,
+            )
             if settings.admin_token:
-                admin = AdminApplication(settings, self._current, operator, health, members)
+                admin = AdminApplication(settings, self._current, operator, health, members, faults)
                 await listeners.open("ADMIN_ADDR", settings.admin_addr, admin)
             else:
                 log.info("the admin API is off: ADMIN_TOKEN is empty")

@@ -5,13 +5,13 @@ in which they came, and that is the order in which their commands are journalled
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from exchange.backend import errors, socket_requests
-from exchange.backend.admission import Visit, address_of
+from exchange.backend.admission import NewVisit, Visit, address_of
 from exchange.backend.endpoints import Call, Endpoint
 from exchange.backend.errors import ApiError
 from exchange.backend.formats import Json, TimeUnit
@@ -49,8 +49,13 @@ class SocketApi:
     """Serves connections, from whatever state there is at the moment."""
 
     def __init__(
-        self, current: Current, limits: RequestLimits, endpoints: Iterable[Endpoint]
+        self,
+        current: Current,
+        limits: RequestLimits,
+        endpoints: Iterable[Endpoint],
+        visit: NewVisit = Visit,
     ) -> None:
+        self._new_visit = visit
         self._current = current
         self._limits = limits
         self._methods = {one.socket_method: one for one in endpoints if one.socket_method}
@@ -68,7 +73,7 @@ class SocketApi:
         assert opened["type"] == "websocket.connect", opened
         address = address_of(scope, self._current.proxies)
         try:
-            Visit(self._current, self._limits, address, now_us()).enter()
+            self._new_visit(self._current, self._limits, address, now_us()).enter()
             if scope["path"] not in PATHS:
                 errors.NO_SUCH_PATH.refuse()
             options = OPTIONS.read(parse(scope["query_string"], b"").values)
@@ -89,11 +94,14 @@ class SocketApi:
         self._sessions.add(session)
         try:
             await connection.run(
-                _Dialogue(self._current, self._limits, address, methods, session).answer
+                _Dialogue(self._visits_of(address), self._current, methods, session).answer
             )
         finally:
             self._sessions.discard(session)
             session.close()
+
+    def _visits_of(self, address: str) -> Callable[[], Visit]:
+        return lambda: self._new_visit(self._current, self._limits, address, now_us())
 
 
 class _Dialogue:
@@ -101,21 +109,19 @@ class _Dialogue:
 
     def __init__(
         self,
+        visit: Callable[[], Visit],
         current: Current,
-        limits: RequestLimits,
-        address: str,
         methods: Mapping[str, Endpoint],
         session: Session,
     ) -> None:
+        self._visit = visit
         self._current = current
-        self._limits = limits
-        self._address = address
         self._methods = methods
         self._session = session
 
     async def answer(self, text: str | bytes) -> None:
         """Answer one request. A fault of ours is answered with 500 and raised all the same."""
-        exchange = _Exchange(Visit(self._current, self._limits, self._address, now_us()))
+        exchange = _Exchange(self._visit())
         try:
             exchange.request = parse_request(text)
             exchange.visit.enter()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from exchange.engine.acts import linked
 from exchange.engine.invariants import book_doubts, money_doubts
 from exchange.engine.reexecution import Reexecution
-from exchange.engine.replica import HashMismatch, Replica, load_snapshot, remember_requests
+from exchange.engine.replica import HashMismatch, Replica, load_snapshot
 from exchange.engine.report import Check, Report
 from exchange.engine.stream_check import StreamCheck
 from exchange.postgres_db import audit, epochs
@@ -154,7 +154,7 @@ class _Verification:
         self._watch.reached(check.promise, 0)
         replica = None
         try:
-            replica = await load_snapshot(snapshot, await snapshot.time())
+            replica = await load_snapshot(snapshot)
             check.checked = len(replica.state_hash)
         except OperatorNeeded as fault:
             check.doubt(str(fault))
@@ -165,9 +165,7 @@ class _Verification:
 
     async def _second(self, snapshot: Snapshot) -> Reexecution:
         """The same state once more, for the commands that come after it."""
-        now = await snapshot.time()
-        replica = await load_snapshot(snapshot, now)
-        await remember_requests(replica, self._outcomes, now)
+        replica = await load_snapshot(snapshot)
         return Reexecution(replica.engine, replica.state_hash, replica.position)
 
     async def _check_streams(self, snapshot: Snapshot, top: int) -> StreamCheck:

@@ -79,6 +79,10 @@ class Admin:
         found: dict[str, Any] = self._call("POST", path, body)
         return found
 
+    def put(self, *path: str, body: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = self._call("PUT", path, body)
+        return found
+
     def delete(self, *path: str) -> dict[str, Any]:
         found: dict[str, Any] = self._call("DELETE", path, None)
         return found

@@ -17,6 +17,8 @@ from exchange.services.admin import REASON_VARIABLE, Admin, AdminFault
 from exchange.services.admin_commands import admin_app
 from exchange.services.client_configs import client_config
 from exchange.services.deployment_secrets import secrets_app
+from exchange.services.fault_commands import faults_app, script_of
+from exchange.services.fault_script import Script
 from exchange.services.market_commands import market_app, rules
 from exchange.services.options import (
     AccountName,
@@ -49,6 +51,7 @@ app.add_typer(asset_app, name="asset")
 app.add_typer(db_app, name="db")
 app.add_typer(alarm_app, name="alarm")
 app.add_typer(secrets_app, name="secrets")
+app.add_typer(faults_app, name="faults")
 app.command("rules")(rules)
 app.command("client-config")(client_config)
 
@@ -136,6 +139,15 @@ def up(
     demo: Annotated[
         bool, typer.Option("--demo", help="Let simulated makers and takers trade on it.")
     ] = False,
+    testing: Annotated[
+        bool, typer.Option("--testing", help="For tests: `exchange reset` may empty all markets.")
+    ] = False,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="Let faults be asked for: never where money is real.")
+    ] = False,
+    fault_script: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The same, beginning with these faults.")
+    ] = None,
 ) -> None:
     """Run a whole exchange on this machine until Ctrl-C; start it again and nothing is gone.
 
@@ -144,6 +156,10 @@ def up(
     from exchange.services import launcher
     from exchange.services.embedded import ServerFault
 
+    if fault_script is not None:
+        script: Script | None = script_of(fault_script)
+    else:
+        script = Script() if faults else None
     options = launcher.Options(
         data=(data or default_folder()).expanduser().absolute(),
         api_port=api_port,
@@ -153,6 +169,8 @@ def up(
         postgres_url=postgres,
         ack=None if ack is None else ack.value,
         demo=demo,
+        testing=testing,
+        faults=script,
     )
     try:
         launcher.up(options)
@@ -260,6 +278,15 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
         _print_status(answer)
 
 
+@app.command()
+def reset(data: Data = None, as_json: AsJson = False) -> None:
+    """End all open orders and empty all markets, where `exchange up --testing` runs.
+
+    Example: exchange reset --data ./data
+    """
+    print_fields(Admin.find(data).post("reset", body={}), as_json)
+
+
 @alarm_app.command("clear")
 def clear_alarm(
     name: Annotated[str, typer.Argument(help="As `exchange status` names it.")],
@@ -308,13 +335,18 @@ def bench(
         list[str], typer.Argument(metavar="NAME [OPTIONS]", help="Which one, and its own options.")
     ],
 ) -> None:
-    """Measure: `orders`, `overload`, `recovery`, `fanout` of streams, or the `engine` alone.
+    """Measure: `orders`, `latency`, `overload`, `recovery`, `replay`, `fanout` of streams, the
+    `engine` alone, or the `db`.
 
     Example: exchange bench engine --size 1000 --size 100000
     """
     name, *options = arguments
     if name == "engine":
         become("exchange.engine", "bench", *options)
+    if name == "replay":
+        become("exchange.engine", "bench-replay", *options)
+    if name == "db":
+        become("exchange.db_processor.write_bench", *options)
     become("exchange.lab", "bench", *arguments)
 
 
@@ -412,5 +444,7 @@ def _print_status(answer: dict[str, Any]) -> None:
     print(f"engine     {positions['engine']} ({lag['engine']} behind)")
     print(f"database   {positions['database']} ({lag['database']} behind)")
     print(f"accounts   {answer['accounts']}")
+    if answer["faults"] is not None:
+        print(f"faults     ON REQUEST, {answer['faults']} rules: what goes wrong may be meant to")
     for market in answer["markets"]:
         print(f"market     {market['symbol']} {market['mode']}")

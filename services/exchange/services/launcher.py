@@ -24,6 +24,8 @@ from rich.console import Console
 
 from exchange.services import children, embedded
 from exchange.services.admin import Admin, AdminFault
+from exchange.services.fault_file import write_script
+from exchange.services.fault_script import Script
 from exchange.services.markets import default_markets
 from exchange.services.run_file import Run, default_folder, run_path, write_private, write_run
 from exchange.services.settings import Acknowledgement, Settings
@@ -48,13 +50,14 @@ _TURN_S = 0.05
 # These are the launcher's to say; every other setting of the caller reaches the services.
 _OWN_SETTINGS = frozenset([
     "database_url", "redis_url", "server_addr", "ws_stream_url", "admin_addr", "admin_url",
-    "admin_token", "master_key_file", "metrics_addr",
+    "admin_token", "master_key_file", "metrics_addr", "testing", "faults_file",
 ])  # fmt: skip
 _SYSTEM_VARIABLES = (
     "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
     "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED",
 )  # fmt: skip
 
+_FAULTS_NOTE = " FAULTS ON REQUEST ARE ON: what goes wrong may be meant to."
 _Note = TypeVar("_Note")
 
 
@@ -74,6 +77,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     postgres_url: str | None = None
     demo: bool = False
     """Let simulated traders trade on it."""
+    testing: bool = False
+    """Let it be reset: a folder that was not made for that cannot be used so."""
+    faults: Script | None = None
+    """Let faults be asked for, these to begin with."""
 
 
 def up(options: Options) -> None:
@@ -83,6 +90,7 @@ def up(options: Options) -> None:
         # First, because what is left behind may sit on the very ports that are asked for.
         launcher.end_leftovers()
         _check_ports_and_urls(options)
+        _check_purpose(options)
         launcher.heed_signals()
         try:
             launcher.start()
@@ -131,6 +139,7 @@ class Launcher:
         self._logs.mkdir(mode=0o700, exist_ok=True)
         self._choose_ports()
         self._make_secrets()
+        self._set_faults()
         self._start_servers()
         self._migrate()
         for name in SERVICES:
@@ -201,6 +210,10 @@ class Launcher:
     def _make_secrets(self) -> None:
         _secret(self._folder / "master.key")
         self._admin_token = _secret(self._folder / "admin.token")
+
+    def _set_faults(self) -> None:
+        if self._options.faults is not None:
+            write_script(self._faults_path, self._options.faults)
 
     def _make_login(self) -> None:
         """Who runs an exchange on his own machine is its first user, and its admin."""
@@ -319,8 +332,9 @@ class Launcher:
             "" if options.data == default_folder() else f" --data {shlex.quote(str(options.data))}"
         )
         api = f"http://127.0.0.1:{options.api_port}"
+        faults = "" if options.faults is None else _FAULTS_NOTE
         text = f"""
-The exchange is ready.
+The exchange is ready.{faults}
 
   page      {api}
   API       {api}/api/v3
@@ -346,6 +360,10 @@ Ctrl-C stops it; what it holds stays.
     def _pids_path(self) -> Path:
         return self._folder / "pids.json"
 
+    @property
+    def _faults_path(self) -> Path:
+        return self._folder / "faults.json"
+
     def _log(self, name: str) -> Path:
         """The log of a process that is about to start, with the last one's moved aside."""
         log = self._logs / f"{name}.log"
@@ -357,6 +375,7 @@ Ctrl-C stops it; what it holds stays.
         passed = [
             field.upper() for field in Settings.__struct_fields__ if field not in _OWN_SETTINGS
         ]
+        passed += [key for key in os.environ if key.startswith("OTEL_")]
         kept = {key: os.environ[key] for key in (*_SYSTEM_VARIABLES, *passed) if key in os.environ}
         environment = {
             "CREATE_DEFAULT_MARKETS": "1",
@@ -370,6 +389,8 @@ Ctrl-C stops it; what it holds stays.
         }
         if self._options.ack is not None:
             environment["ACK"] = self._options.ack
+        if self._options.faults is not None and name in ("backend", "websocket"):
+            environment["FAULTS_FILE"] = str(self._faults_path)
         if name in SERVICES:
             environment["METRICS_ADDR"] = f"127.0.0.1:{self._ports[name]}"
         if name == "backend":
@@ -377,6 +398,7 @@ Ctrl-C stops it; what it holds stays.
             environment["ADMIN_ADDR"] = f"127.0.0.1:{self._ports['admin']}"
             environment["ADMIN_TOKEN_FILE"] = str(self._folder / "admin.token")
             environment["MASTER_KEY_FILE"] = str(self._folder / "master.key")
+            environment["TESTING"] = str(int(self._options.testing))
         if name == "websocket":
             environment["WS_STREAM_URL"] = f"{self._options.host}:{self._options.ws_port}"
         return environment
@@ -472,12 +494,31 @@ def _check_ports_and_urls(options: Options) -> None:
             raise LauncherFault(f"Port {port} is taken: choose another with {option}.")
     if options.api_port == options.ws_port:
         raise LauncherFault("--api-port and --ws-port are the same.")
+    if options.faults is not None and (options.redis_url or options.postgres_url):
+        raise LauncherFault("--faults is only for an exchange on stores of its own.")
     for option, url, schemes in (
         ("--redis", options.redis_url, ("redis", "rediss")),
         ("--postgres", options.postgres_url, ("postgres", "postgresql")),
     ):
         if url is not None and url.partition("://")[0] not in schemes:
             raise LauncherFault(f"{option} must begin with {schemes[0]}://")
+
+
+def _check_purpose(options: Options) -> None:
+    """What was once made for tests may be reset; what was not, never."""
+    mark = options.data / "made-for-tests"
+    if not options.testing:
+        return
+    if options.host != "127.0.0.1":
+        raise LauncherFault("An exchange for tests listens on 127.0.0.1: leave out --host.")
+    if options.redis_url or options.postgres_url:
+        raise LauncherFault("An exchange for tests has servers of its own: no --redis, --postgres.")
+    if not mark.exists() and (options.data / "ports.json").exists():
+        raise LauncherFault(
+            f"The exchange in {options.data} was not made for tests, where one request ends all"
+            " orders: name another folder with --data."
+        )
+    mark.touch(mode=0o600)
 
 
 def _secret(path: Path, size: int = 32) -> str:

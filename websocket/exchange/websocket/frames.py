@@ -4,7 +4,7 @@ Compression keeps nothing from one message to the next, so a compressed frame, t
 all sockets that agreed on the same window.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 from websockets.extensions.base import Extension
@@ -15,6 +15,8 @@ from websockets.extensions.permessage_deflate import (
 from websockets.frames import Frame, Opcode
 
 _SETTINGS = {"memLevel": 5}
+_LONG_SIZE = 126
+"""From here on a frame's size stands in two bytes of its own, and one above in eight."""
 
 DEFLATE = ServerPerMessageDeflateFactory(
     server_no_context_takeover=True,
@@ -37,6 +39,19 @@ def deflate_bits(extensions: Sequence[Extension]) -> int:
 def text_frame(text: bytes, deflate_bits: int = 0) -> bytes:
     extensions = (_deflate(deflate_bits),) if deflate_bits else ()
     return Frame(Opcode.TEXT, text).serialize(mask=False, extensions=extensions)
+
+
+def split_frames(frames: bytes) -> Iterator[bytes]:
+    """Each of the frames that were joined: whole ones, as `text_frame` makes them."""
+    begin = 0
+    while begin < len(frames):
+        size, head = frames[begin + 1], 2
+        if size >= _LONG_SIZE:
+            head = 4 if size == _LONG_SIZE else 10
+            size = int.from_bytes(frames[begin + 2 : begin + head])
+        end = begin + head + size
+        yield frames[begin:end]
+        begin = end
 
 
 @cache

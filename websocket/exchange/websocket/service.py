@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import time
 from contextlib import aclosing
+from functools import partial
 
 import structlog
 from websockets.frames import CloseCode
@@ -14,14 +16,18 @@ from exchange.redis.listen_keys import ListenKeys
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
 from exchange.redis.written import WrittenOutcomes
+from exchange.services import tracing
 from exchange.services.candles import Candle, Interval
 from exchange.services.clock import now_us
+from exchange.services.fault_file import FaultFile
 from exchange.services.market_view import CANDLES_KEPT, RECENT_TRADES, MarketViews
 from exchange.services.messages import Row
 from exchange.services.process import Health, until_stopped
 from exchange.services.proxies import Proxies
 from exchange.services.settings import Settings, parse_address
 from exchange.services.user_streams import UserStreams
+from exchange.websocket.connection import Socket
+from exchange.websocket.faulty_connection import FaultySocket
 from exchange.websocket.limits import LIMITS
 from exchange.websocket.running_candles import SECONDS_KEPT, history_start
 from exchange.websocket.sockets import StreamServer
@@ -35,10 +41,12 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     It listens from the start, and lets clients in once it has caught up. However it ends, every
     socket is told: that the server goes away, some time before it does, or that it begins again.
     """
+    faults = FaultFile.open(settings)
     server = StreamServer(
         LIMITS[settings.rate_limits],
         compresses=settings.ws_compression,
         proxies=Proxies.parse(settings.trusted_proxies),
+        new_socket=Socket if faults is None else partial(FaultySocket, file=faults),
     )
     address = parse_address("WS_STREAM_URL", settings.ws_stream_url)
     await server.open(address, share_port=settings.ws_share_port)
@@ -85,7 +93,10 @@ async def _follow(settings: Settings, health: Health, server: StreamServer) -> N
         followed = WrittenOutcomes(outcomes, ask) if settings.ack == "postgres" else outcomes
         async with aclosing(followed.follow(server.position)) as batches:
             async for frames in batches:
+                began = time.perf_counter()
                 server.apply(frames, now_us())
+                for frame in frames:
+                    tracing.note_work("tell", frame.outcomes, began=began)
                 if not is_current and server.position >= top:
                     is_current = True
                     server.accept()

@@ -51,12 +51,14 @@ class StreamServer:
         *,
         compresses: bool = False,
         proxies: Proxies | None = None,
+        new_socket: Callable[["StreamServer"], Socket] = Socket,
         read_clock: Callable[[], int] = now_us,
     ) -> None:
         self.limits = limits
         self.compresses = compresses
         self.proxies = proxies or Proxies()
         self.port = 0
+        self._new_socket = new_socket
         self._read_clock = read_clock
         self._feeds = Feeds(MarketViews(0), read_clock())
         self.users = UserFeeds(read_clock)
@@ -113,7 +115,7 @@ class StreamServer:
         """Listen; `port` is then the one in use. Servers that all share a port divide its clients."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Socket(self),
+            lambda: self._new_socket(self),
             address.host or None,
             address.port,
             backlog=1_024,

@@ -1,8 +1,11 @@
 """The public side of a backend put together: the API, and what the trading page needs beside it."""
 
+from functools import partial
+
 from exchange.backend import control
-from exchange.backend.application import Application
+from exchange.backend.application import ENDPOINTS, Application
 from exchange.backend.browsers import Browsers
+from exchange.backend.faults.requests import FaultyEndpoints, FaultyVisit
 from exchange.backend.members import Members
 from exchange.backend.operator import Operator
 from exchange.backend.page import Page
@@ -11,6 +14,7 @@ from exchange.backend.state import Current
 from exchange.backend.ui import api_keys, config, funds, sign_in
 from exchange.backend.ui.site import Site
 from exchange.backend.ui.test_funds import TestFunds
+from exchange.services.fault_file import FaultFile
 from exchange.services.process import Health
 from exchange.services.settings import Settings
 
@@ -18,9 +22,14 @@ ADMIN_PATH = "/ui/admin"
 
 
 def public_application(
-    settings: Settings, current: Current, members: Members, operator: Operator, health: Health
+    settings: Settings,
+    current: Current,
+    members: Members,
+    operator: Operator,
+    health: Health,
+    faults: FaultFile | None = None,
 ) -> Application:
-    """Raises InvalidSettings."""
+    """Its requests meet `faults`, if there may be any. Raises InvalidSettings."""
     browsers = Browsers(members)
     test_funds = TestFunds.from_setting(settings.test_funds)
     is_open = settings.registration == "open"
@@ -39,4 +48,13 @@ def public_application(
         return Site(current, limits, browsers, operator, routers)
 
     page = Page(settings.public_ws_url)
-    return Application(current, browsers, site, page)
+    if faults is None:
+        return Application(current, browsers, site, page)
+    return Application(
+        current,
+        browsers,
+        site,
+        page,
+        endpoints=FaultyEndpoints(faults, operator).made_of(ENDPOINTS),
+        visit=partial(FaultyVisit, file=faults),
+    )

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0008"
-down_revision = "0005"
+down_revision = "0007"
 
 _STATEMENTS = (
     "ALTER TABLE acts ADD COLUMN link TEXT DEFAULT '' NOT NULL",

@@ -19,7 +19,7 @@ _STATUSES = {
     503: "Not executed, and will not be: try again.",
     504: "Unknown: it may or may not have been executed.",
 }
-BY_OPERATORS = (400, 401, 404, 409, 500, 503, 504)
+BY_OPERATORS = (400, 401, 403, 404, 409, 500, 503, 504)
 """What the admin API may answer; the page's routes may answer all."""
 
 

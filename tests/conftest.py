@@ -37,7 +37,14 @@ class Servers(NamedTuple):
 
 
 def pytest_report_header() -> str:
-    return f"servers: {'containers' if _in_containers() else 'embedded'}"
+    if _in_containers():
+        return "servers: containers"
+    programs = (embedded.find_postgres() / "postgres", embedded.find_redis())
+    versions = [
+        subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+        for program in programs
+    ]
+    return "".join(f"\nserver: {version.strip()}" for version in versions).strip()
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from exchange.services.commands import (
     PlaceList,
     PlaceOrder,
     ReplaceOrder,
+    Reset,
     SetMode,
     Withdraw,
 )
@@ -326,6 +327,8 @@ class Crowd:
         if kind < 0.7:
             mode = chance.choice((*Mode, *[Mode.RUNNING] * 6))
             return SetMode(uid=1, symbol=chance.choice((None, self._symbol(chance))), mode=mode)
+        if kind < 0.71:
+            return Reset(uid=1)
         return ChangeAccount(
             uid=1,
             account=self._account(chance),

@@ -6,6 +6,7 @@ from exchange.services.candles import MINUTE
 from exchange.services.market_view import MarketViews
 from exchange.services.markets import Market, default_markets
 from exchange.services.messages import (
+    Beginning,
     Counters,
     Done,
     Level,
@@ -100,6 +101,16 @@ class MadeMarket:
         moved = self.counters.update_id + jump
         self.counters = msgspec.structs.replace(self.counters, update_id=moved)
         return self._frame(self.number + jump, self.counters, opened=True)
+
+    def reset(self, *levels: tuple[Side, int]) -> OutcomeFrame:
+        """The market begins anew; levels are side and price of what was open."""
+        known = self.counters
+        self.counters = msgspec.structs.replace(
+            known, update_id=known.update_id + bool(levels), last_price=0
+        )
+        ended = [level(side, price, 0, known.symbol) for side, price in levels]
+        beginning = Beginning(symbol=known.symbol, trade_id=known.trade_id)
+        return self._frame(self.number + 1, *ended, self.counters, beginning)
 
     def _frame(self, number: int, *rows: Row, opened: bool = False) -> OutcomeFrame:
         previous, self.number = self.number, number

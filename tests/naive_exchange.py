@@ -34,6 +34,7 @@ from exchange.services.commands import (
     PlaceList,
     PlaceOrder,
     ReplaceOrder,
+    Reset,
     SetMode,
     Withdraw,
 )
@@ -97,6 +98,10 @@ class NaiveExchange:
                 for symbol, naive in self.markets.items():
                     if command.symbol in (None, symbol):
                         naive.market = replace(naive.market, mode=command.mode)
+                return Done()
+            case Reset():
+                for naive in self.markets.values():
+                    naive.begin_anew()
                 return Done()
             case ChangeMarket():
                 naive = self.markets[command.symbol]

@@ -5,6 +5,7 @@ from copy import copy
 from functools import partial
 from typing import Protocol
 
+from msgspec.structs import replace
 from naive_orders import (
     CONTINGENT,
     WITHOUT_PRICE,
@@ -17,7 +18,7 @@ from naive_orders import (
 )
 from naive_rules import failed, refused
 
-from exchange.services.markets import Market
+from exchange.services.markets import Market, Mode
 from exchange.services.messages import Reason, Rejected
 from exchange.services.orders import (
     ExpiryReason,
@@ -59,6 +60,13 @@ class NaiveMarket:
         self.now = 0
         self.places = 0
         self.due: list[Callable[[], None]] = []
+
+    def begin_anew(self) -> None:
+        for order in self.open_orders():
+            if order.is_open:
+                self.cancel(order)
+        self.traded, self.last_price = [], 0
+        self.market = replace(self.market, mode=Mode.RUNNING, created=self.now)
 
     # --- Questions ---
 

@@ -307,6 +307,17 @@ def test_whoever_serves_clients_outside_one_machine_limits_them(folder: str) -> 
     assert compose()["services"][folder]["environment"]["RATE_LIMITS"] == "binance"
 
 
+def test_nothing_that_is_deployed_is_for_tests() -> None:
+    texts = [
+        path.read_text("utf-8")
+        for pattern in ("*.yml", "*/*.yml", "*/*/*.yml", "Dockerfile", "*/Dockerfile")
+        for path in ROOT.glob(pattern)
+    ]
+
+    assert len(texts) > 40
+    assert not [text for text in texts if "TESTING" in text or "--testing" in text]
+
+
 def test_only_the_backend_has_the_master_key() -> None:
     holders = {
         secret["metadata"]["name"]
@@ -502,8 +513,18 @@ def test_variables_in_compose_are_settings() -> None:
     for name in ("migrate", "engine", "db-processor", "backend", "websocket"):
         variables = compose()["services"][name]["environment"]
         assert {variable.removesuffix("_FILE") for variable in variables} <= known | {
-            "MASTER_KEY"
-        }, name
+            "MASTER_KEY", "OTEL_EXPORTER_OTLP_ENDPOINT",
+        }, name  # fmt: skip
+
+
+def test_strangers_get_in_where_the_market_is_simulated_and_nowhere_else() -> None:
+    variables = compose()["services"]["backend"]["environment"]
+    lines = (ROOT / "demo.env").read_text("utf-8").splitlines()
+    demo = dict(line.split("=") for line in lines if not line.startswith("#"))
+
+    assert variables["REGISTRATION"] == "${REGISTRATION:-closed}"
+    assert variables["TEST_FUNDS"] == "${TEST_FUNDS:-off}"
+    assert demo == {"COMPOSE_PROFILES": "demo", "REGISTRATION": "open", "TEST_FUNDS": "on"}
 
 
 class _Overriding(yaml.SafeLoader):

@@ -30,6 +30,7 @@ from exchange.services.commands import (
 )
 from exchange.services.markets import Asset, ExchangeRules, Market, Mode, Rules
 from exchange.services.messages import (
+    Act,
     Created,
     Listed,
     Order,
@@ -39,7 +40,6 @@ from exchange.services.messages import (
     PreventedMatch,
     Reason,
     Rejected,
-    Repeated,
     Row,
     Trade,
     Transfer,
@@ -377,6 +377,7 @@ def live_rows(engine: MatchingEngine) -> list[Row]:
         rows.append(engine.registry.exchange_rules)
     rows += [book.counters() for book in books]
     rows += [row for book in books if (row := book.average_prices()) is not None]
+    rows += [book.beginning for book in books if book.beginning is not None]
     rows += [
         *engine.registry.accounts.values(),
         *engine.registry.keys.values(),
@@ -401,10 +402,10 @@ def started_from_rows(engine: MatchingEngine, outcomes: Iterable[Outcome]) -> Ma
         started.restore(row)
     for outcome in outcomes:
         for row in outcome.rows:
-            if isinstance(row, Transfer | Withdrawal):
+            if isinstance(row, Transfer | Withdrawal | Act):
                 started.restore(row)
-        if outcome.request is not None and not isinstance(outcome.result, Repeated):
-            started.requests.remember(outcome.request, outcome.number, outcome.deadline)
+        if outcome.signed_request is not None:
+            started.requests.remember(outcome.signed_request)
     return started
 
 

@@ -35,6 +35,32 @@ def test_an_account_is_created_once(backend: RunningBackend) -> None:
     )
 
 
+def test_an_account_with_funds_and_a_key_is_one_request(backend: RunningBackend) -> None:
+    name = new_name()
+
+    made = backend.admin(
+        "POST", "funded-accounts", name=name, funds={"USDC": "1000.5", "SOL": "2"}
+    ).body
+
+    trader = Trader(backend.api, made["apiKey"], made["secretKey"])
+    account = trader.call("GET", "account").body
+    assert account["uid"] == made["accountId"]
+    held = {one["asset"]: float(one["free"]) for one in account["balances"]}
+    assert {asset: amount for asset, amount in held.items() if amount} == {"USDC": 1000.5, "SOL": 2}
+
+
+@pytest.mark.parametrize("funds", [{"GOLD": "1"}, {"USDC": "1e3"}, {"USDC": "-1"}])
+def test_funds_that_make_no_sense_create_nothing(
+    backend: RunningBackend, funds: dict[str, str]
+) -> None:
+    name = new_name()
+
+    refused = backend.admin("POST", "funded-accounts", name=name, funds=funds)
+
+    assert 400 <= refused.status < 500
+    assert backend.admin("POST", "accounts", name=name).status == 200
+
+
 def test_an_hmac_key_signs_and_its_secret_is_not_stored(backend: RunningBackend) -> None:
     name = new_name()
     account = backend.admin("POST", "accounts", name=name).body["accountId"]
@@ -389,6 +415,13 @@ def test_the_public_port_knows_nothing_of_the_admin_api(backend: RunningBackend)
     )
 
     assert answer.status == 404
+
+
+def test_an_exchange_that_is_not_for_tests_cannot_be_reset(backend: RunningBackend) -> None:
+    answer = backend.admin("POST", "reset")
+
+    assert answer.status == 403
+    assert "was not started for tests" in answer.body["error"]
 
 
 def test_without_the_flag_nobody_can_ask_for_faults(backend: RunningBackend) -> None:

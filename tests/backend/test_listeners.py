@@ -8,6 +8,7 @@ import pytest
 
 from exchange.backend import listeners
 from exchange.backend.listeners import Listeners
+from exchange.services.proxies import Proxies
 from exchange.services.settings import InvalidSettings
 
 
@@ -101,3 +102,75 @@ async def test_a_head_that_goes_on_and_on_is_refused(port: int) -> None:
 async def test_an_address_that_is_taken_is_named(port: int) -> None:
     with pytest.raises(InvalidSettings, match="SERVER_ADDR"):
         await Listeners().open("SERVER_ADDR", f"127.0.0.1:{port}", echo)
+
+
+async def test_an_address_has_so_many_connections_open_at_a_time(unused_tcp_port: int) -> None:
+    running = Listeners(2)
+    await running.open("SERVER_ADDR", f"127.0.0.1:{unused_tcp_port}", echo)
+    keep = HEAD.replace(b"connection: close\r\n", b"") + b"abcd"
+    first, second = [await asyncio.open_connection("127.0.0.1", unused_tcp_port) for _ in range(2)]
+    for reader, writer in (first, second):
+        writer.write(keep)
+        assert b"abcd" in await reader.readuntil(b"abcd")
+
+    assert await asked(unused_tcp_port) == b""
+    first[1].close()
+    async with asyncio.timeout(15):
+        while not (received := await asked(unused_tcp_port)):
+            pass
+
+    assert received.endswith(b"abcd")
+    second[1].close()
+    await running.close()
+
+
+async def asked(port: int) -> bytes:
+    """The answer to a request, nothing where the connection is dropped."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(HEAD + b"abcd")
+        return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def test_proxies_of_ours_have_any_number_of_connections(unused_tcp_port: int) -> None:
+    running = Listeners(1, Proxies.parse("127.0.0.0/8"))
+    await running.open("SERVER_ADDR", f"127.0.0.1:{unused_tcp_port}", echo)
+    idle = [await asyncio.open_connection("127.0.0.1", unused_tcp_port) for _ in range(3)]
+
+    assert (await asked(unused_tcp_port)).endswith(b"abcd")
+
+    for _, writer in idle:
+        writer.close()
+    await running.close()
+
+
+async def test_who_does_not_read_his_answer_is_cut_off(
+    unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listeners, "UNREAD_S_MAX", 0.2)
+    monkeypatch.setattr(listeners, "SWEEP_S", 0.05)
+    ended = asyncio.Event()
+
+    async def flood(_scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        piece = {"type": "http.response.body", "body": b"x" * 1_000_000, "more_body": True}
+        for _ in range(50):
+            await send(piece)
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        ended.set()
+
+    running = Listeners()
+    await running.open("SERVER_ADDR", f"127.0.0.1:{unused_tcp_port}", flood)
+    _, writer = await asyncio.open_connection("127.0.0.1", unused_tcp_port, limit=1_000)
+
+    writer.write(HEAD + b"abcd")
+
+    async with asyncio.timeout(15):
+        await ended.wait()
+    writer.close()
+    await running.close()

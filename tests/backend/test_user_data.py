@@ -228,6 +228,29 @@ async def test_a_list_is_told_with_all_its_orders(backend: RunningBackend) -> No
     ]
 
 
+async def test_an_order_that_a_cancel_made_no_room_for_is_told_as_rejected(
+    backend: RunningBackend,
+) -> None:
+    trader = backend.trader(USDC="1000")
+
+    async with listening(backend, trader) as client:
+        old = (await client.signed("order.place", **ORDER))["result"]
+        wish = {**ORDER, "quantity": "100", "newClientOrderId": "too-much"}
+        answer = await client.signed(
+            "order.cancelReplace",
+            **wish,
+            cancelReplaceMode="STOP_ON_FAILURE",
+            cancelOrderId=old["orderId"],
+        )
+        *_, report = await client.until(is_report("REJECTED"))
+
+    assert answer["error"]["data"]["newOrderResponse"]["code"] == -2010
+    assert (report["X"], report["r"]) == ("REJECTED", "INSUFFICIENT_BALANCES")
+    assert (report["i"], report["c"], report["C"]) == (-1, "too-much", "")
+    assert (report["q"], report["z"], report["w"]) == ("100.00000000", "0.00000000", False)
+    assert "W" not in report
+
+
 async def test_deposits_are_told(backend: RunningBackend) -> None:
     name = "receiver"
     assert backend.admin("POST", "accounts", name=name).status == 200

@@ -10,7 +10,8 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 
 def test_the_ccxt_example_places_an_order(exchange: Exchange) -> None:
     account = exchange.account(USDC="1000")
-    (example,) = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    programs = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    (example,) = [program for program in programs if "ccxt.binance(" in program]
     example = (
         example.replace("http://127.0.0.1:8080", exchange.rest)
         .replace('"apiKey": "…"', f'"apiKey": "{account.api_key}"')

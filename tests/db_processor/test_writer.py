@@ -25,7 +25,7 @@ from postgres_db.examples import (
     trade,
 )
 
-from exchange.db_processor.writer import PositionMoved, write
+from exchange.db_processor.writer import COPY_ORDERS_MIN, PositionMoved, write
 from exchange.postgres_db import epochs
 from exchange.postgres_db.connection import connected
 from exchange.postgres_db.snapshot import Position, open_snapshot
@@ -34,6 +34,8 @@ from exchange.services.markets import ExchangeRules, Rules
 from exchange.services.messages import (
     AveragePrices,
     Balance,
+    Beginning,
+    Counters,
     Level,
     Opened,
     Row,
@@ -92,6 +94,31 @@ async def test_an_order_keeps_the_number_of_the_command_that_created_it(
         (2, 2, 0, "NEW"),
         (3, 4, 0, "NEW"),
     ]
+
+
+async def test_many_orders_at_once_are_written_as_few_are(
+    connection: asyncpg.Connection, database_url: str
+) -> None:
+    count = 2 * COPY_ORDERS_MIN
+    rows = [
+        order(
+            id, symbol=("SOLUSDC", "SOLBNB")[id % 2], request=(None, b"", b"\\x\0\t\n")[id % 3],
+            special=SPECIAL if not id % 7 else None,
+        )
+        for id in range(1, count)
+    ]  # fmt: skip
+    known = [Counters(symbol=symbol, order_id=count // 4) for symbol in ("SOLUSDC", "SOLBNB")]
+    first, later = rows[: count // 4], rows[count // 4 :]
+    changed = [msgspec.structs.replace(one, updated=99, locked=0) for one in first]
+
+    await write(connection, [frame(0, outcome(1, MARKET, *first, *known))])
+    await write(connection, [frame(1, outcome(2, *changed), outcome(3, *later))])
+
+    async with open_snapshot(database_url, application_name="test") as loaded:
+        found = await loaded.open_orders()
+    assert sorted(found, key=lambda one: one.id) == [*changed, *later]
+    numbers = await connection.fetch("SELECT number, count(*) FROM orders GROUP BY 1 ORDER BY 1")
+    assert [tuple(row) for row in numbers] == [(1, len(first)), (3, len(later))]
 
 
 async def test_what_operators_change_is_changed_as_a_whole(
@@ -196,6 +223,28 @@ async def test_candles_of_many_batches_are_those_of_all_trades(
     async with open_snapshot(database_url, application_name="test") as loaded:
         for interval in STORED:
             assert await loaded.candles(interval, 0) == fold_trades(trades, interval)
+
+
+async def test_where_a_market_begins_anew_only_what_comes_after_makes_candles(
+    connection: asyncpg.Connection, database_url: str
+) -> None:
+    before = [trade(id, time=id) for id in range(1, 4)]
+    after = [trade(id, time=id, price=id) for id in range(4, 6)]
+    elsewhere = trade(1, symbol="BTCUSDT")
+    beginning = Beginning(symbol="SOLUSDC", trade_id=3)
+    markets = [MARKET, msgspec.structs.replace(MARKET, symbol="BTCUSDT")]
+
+    # Before the batch, in it, and in the very frame that ends it: none of these is told.
+    await write(connection, [frame(0, outcome(1, *markets, before[0], elsewhere))])
+    last = frame(2, outcome(3, before[2]), outcome(4, beginning), outcome(5, after[0]))
+    await write(connection, [frame(1, outcome(2, before[1])), last])
+    await write(connection, [frame(5, outcome(6, after[1]))])
+
+    async with open_snapshot(database_url, application_name="test") as loaded:
+        assert await loaded.recent_trades(9) == [elsewhere, *after]
+        for interval in STORED:
+            assert await loaded.candles(interval, 0) == fold_trades([elsewhere, *after], interval)
+    assert await connection.fetchval("SELECT count(*) FROM trades") == 6
 
 
 async def test_frames_that_do_not_follow_are_not_written(connection: asyncpg.Connection) -> None:

@@ -6,6 +6,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from manifests import PARTS, ROOT, SERVERS, SERVICES, Manifest, Part, of_kind, t
 from typer.testing import CliRunner
 
 from exchange.services.deployment_secrets import secrets_app
+from exchange.services.tracing import is_wanted
 
 OVERLAYS = ("local", "current", "gke")
 RENDERED = (".", *(f"overlays/{name}" for name in OVERLAYS))
@@ -288,20 +290,22 @@ def test_the_ingress_leads_to_services_that_exist() -> None:
     assert {path["pathType"] for path in rule["http"]["paths"]} == {"Prefix"}
 
 
-@needs_kubectl
-def test_limits_count_clients_and_not_the_proxy(tmp_path: Path) -> None:
-    # Beside the tree, since a component has to be used by something.
-    shutil.copytree(
-        ROOT, tmp_path / "tree", ignore=shutil.ignore_patterns(".*", "exchange", "tests")
-    )
-    overlay = tmp_path / "tree/overlays/current/kustomization.yml"
-    text = overlay.read_text("utf-8") + "components: [../../cluster/ingress]\n"
+def rendered_with(component: str, folder: Path) -> tuple[Manifest, ...]:
+    """An overlay that takes a component, in a copy of the tree: it has to be used by something."""
+    shutil.copytree(ROOT, folder / "tree", ignore=shutil.ignore_patterns(".*", "exchange", "tests"))
+    overlay = folder / "tree/overlays/current/kustomization.yml"
+    text = overlay.read_text("utf-8") + f"components: [../../cluster/{component}]\n"
     overlay.write_text(text, "utf-8")
     done = subprocess.run(
         ["kubectl", "kustomize", overlay.parent], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    through_ingress = tuple(yaml.safe_load_all(done.stdout))
+    return tuple(yaml.safe_load_all(done.stdout))
+
+
+@needs_kubectl
+def test_limits_count_clients_and_not_the_proxy(tmp_path: Path) -> None:
+    through_ingress = rendered_with("ingress", tmp_path)
 
     for found in (through_ingress, rendered("overlays/gke")):
         for app in ("exchange-router", "exchange-ws-stream"):
@@ -333,6 +337,27 @@ def test_policies_of_the_load_balancer_are_for_the_services_behind_the_gateway()
     for kind in ("HealthCheckPolicy", "GCPBackendPolicy"):
         targets = {one["spec"]["targetRef"]["name"] for one in named(found, kind).values()}
         assert targets == set(DOORS.values())
+
+
+@needs_kubectl
+def test_all_services_send_the_same_traces_and_may(tmp_path: Path) -> None:
+    found = rendered_with("tracing", tmp_path)
+    apps = {part.app for part in SERVICES}
+
+    told = set()
+    for app in apps:
+        (container,) = template(named(found, "Deployment")[f"{app}-deployment"])["containers"]
+        told.add(tuple(
+            (one["name"], one["value"])
+            for one in container["env"] if one["name"].startswith("OTEL_")
+        ))  # fmt: skip
+    (variables,) = told
+    collector = dict(variables)["OTEL_EXPORTER_OTLP_ENDPOINT"]
+    assert is_wanted(dict(variables))
+    spec = named(found, "NetworkPolicy")["exchange-tracing"]["spec"]
+    (chosen,) = spec["podSelector"]["matchExpressions"]
+    assert set(chosen["values"]) == apps
+    assert spec["egress"][0]["ports"] == [{"protocol": "TCP", "port": urlsplit(collector).port}]
 
 
 def test_examples_of_other_peoples_kinds_name_what_is_here() -> None:

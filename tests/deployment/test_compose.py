@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from backend.page import Browser
 from websockets.sync.client import connect
 
 from exchange.services.embedded import free_port
@@ -33,6 +34,8 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).resolve().parents[2]
+CLIENTS_PYTHON = ROOT / ".clients/bin/python"
+"""Where `make clients` has installed ccxt, which pins versions that ours must not follow."""
 BACK_S_MAX = 120.0
 RUNNING = ("postgres", "redis", "db-processor", "engine", "backend", "websocket")
 
@@ -64,6 +67,11 @@ class Stack:
         )
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
         return done.stdout
+
+    def get(self, path: str) -> Any:
+        """What anybody is told."""
+        with urllib.request.urlopen(f"{self.api}{path}", timeout=15) as answer:
+            return json.load(answer)
 
     def exchange(self, container: str, *arguments: str) -> Any:
         """What the command line says in there."""
@@ -101,14 +109,14 @@ class Trader:
 
     def __init__(self, stack: Stack, name: str) -> None:
         self._stack = stack
-        self._keys = stack.exchange("backend", "account", "create", name)
+        self.keys = stack.exchange("backend", "account", "create", name)
         for asset, amount in (("USDC", "100000"), ("SOL", "1000")):
             stack.exchange("backend", "deposit", name, asset, amount)
         self.acknowledged: dict[int, dict[str, Any]] = {}
 
     def call(self, method: str, path: str, **parameters: Any) -> Any:
         text = urlencode({**parameters, "timestamp": int(time.time() * 1000), "recvWindow": 60000})
-        key, secret = self._keys["apiKey"], self._keys["secretKey"]
+        key, secret = self.keys["apiKey"], self.keys["secretKey"]
         signature = hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
         request = urllib.request.Request(
             f"{self._stack.api}{path}?{text}&signature={signature}",
@@ -151,7 +159,7 @@ def stack() -> Iterator[Stack]:
         made.compose("up", "--wait", "--detach")
         yield made
     finally:
-        made.compose("down", "--volumes", "--timeout", "15")
+        made.compose("--env-file", "demo.env", "down", "--volumes", "--timeout", "15")
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +184,30 @@ def test_a_client_trades(stack: Stack, alice: Trader, bob: Trader) -> None:
 
         assert bought["status"] == "FILLED"
         assert json.loads(stream.recv(timeout=10))["p"] == "100.00000000"
+
+
+def test_ccxt_trades_as_the_command_line_tells_it(
+    stack: Stack, alice: Trader, tmp_path: Path
+) -> None:
+    ccxt = Trader(stack, "ccxt")
+    told = stack.compose(
+        "exec", "-T", "backend",
+        "exchange", "client-config", "ccxt", "--url", stack.api, "--ws-url", stack.ws,
+    )  # fmt: skip
+    config = tmp_path / "config.py"
+    told = told.replace("YOUR_API_KEY", ccxt.keys["apiKey"])
+    config.write_text(told.replace("YOUR_SECRET", ccxt.keys["secretKey"]), "utf-8")
+    alice.order("SELL", "1", "100")
+
+    done = subprocess.run(
+        [CLIENTS_PYTHON, ROOT / "tests/clients/trade_once.py", config],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "bought": "closed", "trades": [100.0], "locked": 50.0, "canceled": "canceled",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("service", RUNNING)
@@ -219,3 +251,20 @@ def test_what_is_kept_adds_up(stack: Stack, alice: Trader) -> None:
     verified = stack.exchange("engine", "verify")
 
     assert verified["ok"] is True
+
+
+def test_strangers_may_come_in_to_the_demonstration_only(stack: Stack, alice: Trader) -> None:
+    stranger = {"name": "stranger", "password": "correct horse"}
+    assert Browser(stack.api).post("/ui/register", stranger).status == 403
+
+    stack.compose("--env-file", "demo.env", "up", "--wait", "--detach")
+
+    visitor = Browser(stack.api)
+    assert visitor.post("/ui/register", stranger).status == 201
+    # The simulated traders found the market where it was left, and what was kept is still there.
+    before = stack.get("/api/v3/ticker/24hr?symbol=SOLUSDC")["lastId"]
+    deadline = time.monotonic() + BACK_S_MAX
+    while stack.get("/api/v3/ticker/24hr?symbol=SOLUSDC")["lastId"] == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert alice.acknowledged.keys() <= alice.stored().keys()

@@ -1,6 +1,7 @@
 """The containers' commands with their variables, as processes here: what their probes answer when.
 
-One story for all four: nothing to lean on, then both servers, then nothing again.
+One story for all four: nothing to lean on, then both servers, then nothing again; and one of a rolling
+update, in which the second of each is there before the first has gone.
 """
 
 import json
@@ -40,16 +41,16 @@ class Container:
 
     def __init__(self, part: Part, folder: Path, secrets: dict[str, dict[str, str]]) -> None:
         self._definition = pod(part.folder)["containers"][0]
-        self._grace_s = pod(part.folder)["terminationGracePeriodSeconds"]
-        self._log = folder / f"{part.folder}.log"
-        self.port = free_port()
+        self.grace_s = pod(part.folder)["terminationGracePeriodSeconds"]
+        self.port, self.public_port, self.admin_port = free_port(), free_port(), free_port()
+        self._log = folder / f"{part.folder}-{self.port}.log"
         environment = {
             **self._variables(secrets, folder),
             # Several pods on one machine cannot all have the same ports.
             "METRICS_ADDR": f"127.0.0.1:{self.port}",
-            "SERVER_ADDR": f"127.0.0.1:{free_port()}",
-            "ADMIN_ADDR": f"127.0.0.1:{free_port()}",
-            "WS_STREAM_URL": f"127.0.0.1:{free_port()}",
+            "SERVER_ADDR": f"127.0.0.1:{self.public_port}",
+            "ADMIN_ADDR": f"127.0.0.1:{self.admin_port}",
+            "WS_STREAM_URL": f"127.0.0.1:{self.public_port}",
         }
         with self._log.open("w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
@@ -73,8 +74,9 @@ class Container:
                 found[variable["name"]] = variable["value"]
         if "MASTER_KEY_FILE" in found:
             path = folder / "master_key"
-            path.write_text(secrets["backend"]["master_key"], "utf-8")
-            path.chmod(0o400)
+            if not path.exists():
+                path.write_text(secrets["backend"]["master_key"], "utf-8")
+                path.chmod(0o400)
             found["MASTER_KEY_FILE"] = str(path)
         return found
 
@@ -112,11 +114,37 @@ class Container:
     def stop(self) -> int:
         """As the kubelet does; its exit code."""
         self.process.terminate()
-        return self.process.wait(self._grace_s)
+        return self.process.wait(self.grace_s)
 
     @property
     def log(self) -> str:
         return self._log.read_text("utf-8")
+
+
+def migrate(secrets: dict[str, dict[str, str]]) -> None:
+    """What the init container of db-processor does."""
+    upgrade, _ = containers("db-processor")
+    done = subprocess.run(
+        [sys.executable, *upgrade["command"][1:]],
+        env={**os.environ, "DATABASE_URL": secrets["db-processor"]["database_url"]},
+        check=False,
+        timeout=WAIT_S_MAX,
+    )
+    assert done.returncode == 0
+
+
+def admin_status(backend: Container, token: str) -> Answer:
+    """What the backend's other port answers to `exchange status`."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{backend.admin_port}/admin/status",
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return Answer(answer.status, answer.read().decode())
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return Answer(refusal.code, refusal.read().decode())
 
 
 def entry_point(part: Part) -> list[str]:
@@ -150,7 +178,7 @@ def test_pods_start_serve_and_stop_as_their_manifests_say(
     tmp_path: Path, empty_database_url: str, own_redis: KillableServer
 ) -> None:
     secrets = secrets_for(empty_database_url, own_redis.url)
-    upgrade, _ = containers("db-processor")
+    token = secrets["backend"]["admin_token"]
     # The other pods do not wait for the one that migrates, nor for Redis.
     own_redis.kill()
     pods = {part.folder: Container(part, tmp_path, secrets) for part in SERVICES}
@@ -161,16 +189,12 @@ def test_pods_start_serve_and_stop_as_their_manifests_say(
             assert one.ask("readiness").status == 503
 
         own_redis.start()
-        done = subprocess.run(
-            [sys.executable, *upgrade["command"][1:]],
-            env={**os.environ, "DATABASE_URL": secrets["db-processor"]["database_url"]},
-            check=False,
-            timeout=WAIT_S_MAX,
-        )
-        assert done.returncode == 0
+        migrate(secrets)
         for one in pods.values():
             one.await_answer("readiness", 200)
         pods["engine"].await_sentence("leading")
+        assert admin_status(pods["backend"], token).status == 200
+        assert admin_status(pods["backend"], "a guess").status == 401
 
         own_redis.kill()
         pods["engine"].await_answer("readiness", 503)
@@ -195,8 +219,43 @@ def test_pods_start_serve_and_stop_as_their_manifests_say(
         lines = [json.loads(line) for line in one.log.splitlines()]
         assert lines, folder
         assert {line["service"] for line in lines} == {folder}
-        for secret in (secrets["backend"]["admin_token"], secrets["backend"]["master_key"]):
+        for secret in (token, secrets["backend"]["master_key"]):
             assert secret not in one.log
+
+
+def test_the_second_of_each_is_ready_before_the_first_has_gone(
+    tmp_path: Path, empty_database_url: str, own_redis: KillableServer
+) -> None:
+    secrets = secrets_for(empty_database_url, own_redis.url)
+    migrate(secrets)
+    old = {part.folder: Container(part, tmp_path, secrets) for part in SERVICES}
+    new: dict[str, Container] = {}
+    try:
+        for one in old.values():
+            one.await_answer("readiness", 200)
+        old["engine"].await_sentence("leading")
+
+        # As a Deployment rolls with maxSurge 1 and maxUnavailable 0.
+        new |= {part.folder: Container(part, tmp_path, secrets) for part in SERVICES}
+        for one in new.values():
+            one.await_answer("readiness", 200)
+        assert new["engine"].ask("readiness").sentence == "standing by"
+        assert "standing by" in new["db-processor"].ask("readiness").sentence
+        assert old["engine"].ask("readiness").sentence == "leading"
+
+        for one in old.values():
+            one.process.terminate()
+        for one in old.values():
+            assert one.process.wait(one.grace_s) == 0, one.log
+        new["engine"].await_sentence("leading")
+        new["db-processor"].await_sentence("writing")
+        for folder in ("backend", "websocket"):
+            assert new[folder].ask("readiness").status == 200
+        assert admin_status(new["backend"], secrets["backend"]["admin_token"]).status == 200
+    finally:
+        for one in (*old.values(), *new.values()):
+            one.process.kill()
+            one.process.wait()
 
 
 def test_a_health_check_is_the_answer_of_its_process(

@@ -21,14 +21,15 @@ def _new_poisoned_account(
     if command.name == os.environ["POISON"]:
         if os.environ["ENDING"] == "assert":
             # Not in the plan, whose faults are refused, but where it is carried out.
-            self.restore = _fail  # type: ignore[method-assign, assignment]
+            self.accounts = _Broken(self.accounts)
         else:
             os.kill(os.getpid(), signal.SIGKILL)
     return _new_account(self, command, number, now)
 
 
-def _fail(_: object) -> None:
-    raise AssertionError("a broken invariant")
+class _Broken(dict[int, Account]):
+    def __setitem__(self, id: int, account: Account) -> None:
+        raise AssertionError("a broken invariant")
 
 
 Registry.new_account = _new_poisoned_account  # type: ignore[method-assign]

@@ -22,6 +22,7 @@ from exchange.services.commands import (
     Withdraw,
 )
 from exchange.services.markets import Asset, Mode
+from exchange.services.messages import Author
 from exchange.services.orders import OrderType, Side
 
 TRADERS = 4
@@ -44,6 +45,7 @@ def opening(first: int) -> list[AnyCommand]:
                     asset=asset,
                     amount=amount * UNIT,
                     reference=f"{account}-{asset}",
+                    author=Author(name="carol", reason="to begin with"),
                 )
             )
     return commands

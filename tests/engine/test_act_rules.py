@@ -1,11 +1,14 @@
 """What somebody answers for is on record: who, what, why, before and after."""
 
 import json
+from itertools import pairwise
 
 import pytest
 from msgspec.structs import replace
 from venue import SYMBOL, Venue, WatchedVenue
 
+from exchange.engine.acts import linked
+from exchange.engine.matching_engine import MatchingEngine
 from exchange.services.commands import (
     ChangeAccount,
     ChangeMarket,
@@ -38,7 +41,7 @@ def act(outcome: Outcome) -> Act:
 def test_an_act_names_its_actor_and_what_has_changed(venue: Venue, alice: int) -> None:
     outcome = venue.do(ChangeAccount(uid=1, account=alice, stopped=True, author=CAROL))
 
-    assert act(outcome) == Act(
+    assert replace(act(outcome), link="") == Act(
         number=outcome.number,
         time=outcome.time,
         actor="carol",
@@ -128,3 +131,27 @@ def test_what_was_done_beside_the_state_is_noted(venue: Venue) -> None:
         "",
         "",
     )
+
+
+def test_each_act_is_linked_to_the_one_before_it(venue: Venue, alice: int) -> None:
+    acts = [
+        act(venue.do(ChangeAccount(uid=1, account=alice, tier=tier, author=CAROL)))
+        for tier in (1, 2, 3)
+    ]
+
+    assert acts[0].link != acts[1].link != acts[2].link
+    assert [linked(one, before.link) for before, one in pairwise(acts)] == acts[1:]
+    assert linked(replace(acts[1], reason="another"), acts[0].link).link != acts[1].link
+
+
+def test_who_takes_over_goes_on_with_the_same_record(venue: Venue, alice: int) -> None:
+    first = venue.do(ChangeAccount(uid=1, account=alice, tier=1, author=CAROL))
+    follower = MatchingEngine()
+    for account in venue.engine.registry.accounts.values():
+        follower.restore(account)
+    follower.restore(act(first))
+    command = ChangeAccount(uid=2, account=alice, tier=2, author=CAROL)
+
+    theirs = act(follower.apply(first.number + 1, command, first.time))
+
+    assert linked(theirs, act(first).link) == theirs

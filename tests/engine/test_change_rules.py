@@ -120,6 +120,9 @@ def test_a_failed_placement_leaves_the_cancel_done(venue: Venue, alice: int, sto
     outcome = venue.replace(alice, old.id, new(BUY, 2_000, 100), stop=stop)
 
     assert parts(outcome) == (True, Reason.INSUFFICIENT_BALANCE)
+    assert isinstance(outcome.result, Replaced)
+    assert outcome.result.rejected is not None
+    assert outcome.result.rejected.status is OrderStatus.REJECTED
     assert venue.status(old.id) is CANCELED
     assert venue.locked(alice, "USDC") == 0
 
@@ -128,6 +131,8 @@ def test_both_parts_can_fail(venue: Venue, alice: int) -> None:
     outcome = venue.replace(alice, 999, new(BUY, 2_000, 100), stop=False)
 
     assert parts(outcome) == (Reason.UNKNOWN_ORDER, Reason.INSUFFICIENT_BALANCE)
+    assert isinstance(outcome.result, Replaced)
+    assert outcome.result.rejected is None
     assert outcome.rows == ()
 
 

@@ -63,7 +63,8 @@ class Pair:
         self.lists: dict[int, OrderList] = {}
         self.levels: dict[tuple[str, Side, int], int] = {}
         self.updates = Counter[str]()
-        self.follower, self.hash = MatchingEngine(), StateHash()
+        self.follower = MatchingEngine()
+        self.hash = StateHash(self.follower.requests)
         self.started: MatchingEngine | None = None
         for outcome in self.venue.outcomes:
             self.follow(outcome)
@@ -108,7 +109,7 @@ class Pair:
         assert live_rows(self.follower) == live_rows(self.engine)
         self.started = started = MatchingEngine()
         if from_rows:
-            anew = StateHash()
+            anew = StateHash(started.requests)
             # The exchange's own account is there before there is any row of it.
             rows = [row for row in live_rows(self.engine) if getattr(row, "id", None) != 0]
             anew.update(rows)

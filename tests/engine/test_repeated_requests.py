@@ -2,9 +2,8 @@
 
 from venue import SYMBOL, UNIT, Venue
 
-from exchange.engine.request_memory import KEPT_US
 from exchange.services.commands import CancelOrder
-from exchange.services.messages import Repeated
+from exchange.services.messages import REQUESTS_KEPT_US, Repeated
 from exchange.services.orders import Side
 
 
@@ -23,7 +22,7 @@ def test_a_cancel_that_is_repeated_behind_its_deadline_still_names_the_first() -
     venue.order(alice, Side.BUY, 1, 100, client_order_id="name")
     first = venue.do(cancel)
     venue.order(alice, Side.BUY, 1, 100, client_order_id="name")
-    venue.now = cancel.deadline + KEPT_US - 10
+    venue.now = cancel.deadline + REQUESTS_KEPT_US - 10
 
     repeated = venue.do(cancel)
 

@@ -1,35 +1,48 @@
 """Requests are remembered as long as they could be repeated, and no longer."""
 
-from exchange.engine.request_memory import KEPT_US, SECOND_US, RequestMemory
+from exchange.engine.request_memory import RequestMemory
+from exchange.services.candles import SECOND
+from exchange.services.messages import REQUESTS_KEPT_US, SignedRequest
 
 
-def test_a_request_is_known_until_a_minute_after_its_deadline() -> None:
+def remembering(*deadlines: int) -> RequestMemory:
+    """Requests called by their deadlines, in s, which are their numbers too."""
     memory = RequestMemory()
-    memory.remember(b"a", 7, deadline=10)
+    for deadline in deadlines:
+        memory.remember(SignedRequest(deadline, b"%d" % deadline, deadline * SECOND))
+    return memory
 
-    assert memory.number(b"a", now=10 + KEPT_US) == 7
-    assert memory.number(b"a", now=11 + KEPT_US) is None
-    assert memory.number(b"b", now=10) is None
+
+def test_a_request_is_known_until_a_minute_behind_its_deadline() -> None:
+    memory = remembering(10)
+
+    memory.forget(10 * SECOND + REQUESTS_KEPT_US)
+    assert memory.number(b"10") == 10
+    assert memory.number(b"11") is None
+
+    memory.forget(11 * SECOND + REQUESTS_KEPT_US)
+    assert memory.number(b"10") is None
+    assert len(memory) == 0
 
 
 def test_forgetting_keeps_what_can_still_be_repeated() -> None:
-    memory = RequestMemory()
-    for second in range(100):
-        memory.remember(str(second).encode(), second, deadline=second * SECOND_US)
+    memory = remembering(*range(100))
 
-    memory.forget(now=90 * SECOND_US + KEPT_US)
+    memory.forget(90 * SECOND + REQUESTS_KEPT_US)
 
     assert len(memory) == 10
-    assert memory.number(b"95", now=90 * SECOND_US) == 95
+    assert memory.number(b"95") == 95
+    assert memory.hash == remembering(*range(90, 100)).hash
 
 
-def test_a_request_remembered_again_lives_until_its_later_deadline() -> None:
-    memory = RequestMemory()
-    memory.remember(b"a", 1, deadline=1 * SECOND_US)
-    memory.remember(b"a", 2, deadline=9 * SECOND_US)
+def test_the_first_number_of_a_request_stays() -> None:
+    memory = remembering(10)
 
-    memory.forget(now=5 * SECOND_US + KEPT_US)
-    assert memory.number(b"a", now=5 * SECOND_US) == 2
+    memory.remember(SignedRequest(11, b"10", 10 * SECOND))
 
-    memory.forget(now=20 * SECOND_US + KEPT_US)
-    assert len(memory) == 0
+    assert memory.number(b"10") == 10
+    assert memory.hash == remembering(10).hash
+
+
+def test_the_hash_is_of_all_that_is_known_in_any_order() -> None:
+    assert remembering(1, 2, 3).hash == remembering(3, 1, 2).hash != remembering(1, 2).hash

@@ -234,6 +234,7 @@ async def test_a_journal_begun_anew_is_no_doubt(settings: Settings) -> None:
     assert doubts(await report_on(settings)) == {}
 
 
+ACT = "(SELECT number FROM acts ORDER BY number OFFSET 2 LIMIT 1)"
 ORDER = "(SELECT symbol, order_id FROM orders WHERE status = 'FILLED' ORDER BY order_id LIMIT 1)"
 
 
@@ -287,6 +288,13 @@ ORDER = "(SELECT symbol, order_id FROM orders WHERE status = 'FILLED' ORDER BY o
         ("UPDATE candles SET open = open + 1 WHERE interval = '1m'", {"candles-1m"}),
         ("UPDATE cluster SET uuid = 'another'", {"redis"}),
         ("UPDATE position SET state_hash = state_hash - 1", {"state"}),
+        (f"UPDATE acts SET reason = 'another' WHERE number = {ACT}", {"record", "stored"}),
+        (f"DELETE FROM acts WHERE number = {ACT}", {"record", "stored"}),
+        (f"UPDATE acts SET link = '' WHERE number = {ACT}", {"record", "stored"}),
+        (
+            "DELETE FROM acts WHERE number = (SELECT max(number) FROM acts)",
+            {"state", "stored"},
+        ),
         ("UPDATE keys SET can_trade = true", set()),
     ],
 )
@@ -354,7 +362,7 @@ async def test_what_another_engine_would_not_have_done_is_a_doubt(
 
 
 async def test_a_refused_poison_is_not_tried_again(settings: Settings) -> None:
-    replica = await load(settings.database_url, await Outcomes.open(settings.redis_url), now_us())
+    replica = await load(settings.database_url)
     leadership = await Leadership.open(settings.redis_url)
     claim = await leadership.claim(await epochs.next_epoch(settings.database_url, above=100))
     replica.epoch = claim.epoch

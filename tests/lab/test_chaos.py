@@ -60,6 +60,7 @@ def test_nothing_acknowledged_is_lost_in_a_short_run(tmp_path: Path) -> None:
     assert report["trades_streamed"] > 20
     assert report["compared"]["streams and books"] > 20
     assert report["compared"]["books and REST"] == 2
+    assert report["compared"]["user streams and REST"] > 20
     assert any(row["fault"].endswith(" killed") for row in report["recovery"])
     assert left_behind(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
@@ -106,6 +107,12 @@ elif part == "exchange.websocket":
     # Trades are told twice.
     honest = Feeds.apply
     Feeds.apply = lambda *arguments: 2 * honest(*arguments)
+
+    from exchange.services.user_streams import UserStreams
+
+    # Of every fifth outcome no account is told.
+    tell = UserStreams._tell
+    UserStreams._tell = lambda streams, outcome: outcome.number % 5 and tell(streams, outcome)
 """
 
 
@@ -127,6 +134,7 @@ def test_faults_that_are_planted_in_the_exchange_turn_it_red(tmp_path: Path) -> 
     broken = {row["promise"] for row in report["promises"] if not row["holds"]}
     assert "reads see what was acknowledged before them" in broken
     assert "streams tell each trade once, and keep the book that REST shows" in broken
+    assert "accounts are told each of their fills once, in order, and what they hold" in broken
     # Executed twice, or refused the second time, which nobody may be.
     assert broken & {
         "every acknowledged order is there once, as acknowledged",

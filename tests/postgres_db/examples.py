@@ -9,6 +9,7 @@ from exchange.services.messages import (
     Amendment,
     AveragePrices,
     Balance,
+    Beginning,
     Counters,
     Done,
     Key,
@@ -86,6 +87,7 @@ EXCHANGE_RULES = ExchangeRules(
     withdrawal_single_max={},
     withdrawals_frozen=True,
 )
+BEGINNING = Beginning(symbol="BTCUSDT", trade_id=2**40)
 AVERAGE_PRICES = AveragePrices(symbol="SOLUSDC", minutes=((28_333_333, HUGE, 2**64), (5, 0, 1)))
 COUNTERS = Counters(
     symbol="SOLUSDC",
@@ -347,6 +349,7 @@ EXAMPLES: dict[type[Row], list[Row]] = {
     ExchangeRules: [EXCHANGE_RULES],
     Counters: [COUNTERS],
     AveragePrices: [AVERAGE_PRICES, AveragePrices(symbol="BTCUSDT", minutes=())],
+    Beginning: [BEGINNING],
     Order: [
         order(1, self_trade=SelfTrade.EXPIRE_BOTH, special=SPECIAL, request=bytes(range(32))),
         order(2),

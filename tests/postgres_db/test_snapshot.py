@@ -31,16 +31,22 @@ from exchange.db_processor.writer import write
 from exchange.postgres_db import snapshot
 from exchange.postgres_db.connection import connected
 from exchange.postgres_db.schema import SchemaTooOld
-from exchange.postgres_db.snapshot import REQUEST_AGE_MAX, Position, open_snapshot
+from exchange.postgres_db.snapshot import Position, open_snapshot
 from exchange.postgres_db.tables import STORED_IN, columns
-from exchange.services.candles import Interval, fold_trades
+from exchange.services.candles import SECOND, Interval, fold_trades
 from exchange.services.messages import (
+    REQUESTS_KEPT_US,
     Level,
-    Order,
     OrderList,
+    Outcome,
     OutcomeFrame,
     PreventedMatch,
+    Reason,
+    Rejected,
+    Repeated,
+    Result,
     Row,
+    SignedRequest,
     Special,
     encode,
 )
@@ -240,35 +246,38 @@ async def test_candles_come_back_since_a_time(database_url: str) -> None:
     assert found == fold_trades(trades[2:], Interval.MINUTE_1)
 
 
-async def test_requests_are_recent_until_their_deadline(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+async def test_signed_requests_are_there_until_a_minute_behind_their_deadline(
+    database_url: str,
 ) -> None:
-    monkeypatch.setattr(snapshot, "_REQUESTS_AT_ONCE", 3)
-    now = 10**15
+    def signed(number: int, *, deadline: int, result: Result | None = None) -> Outcome:
+        made = outcome(number, result=result, request=bytes([number]))
+        return msgspec.structs.replace(made, deadline=deadline)
 
-    def placed(id: int, *, age: int, deadline: int, signed: bool = True) -> Order:
-        request = bytes([id]) if signed else None
-        return order(id, created=now - age, request=request, deadline=deadline)
-
-    orders = [
-        placed(1, age=REQUEST_AGE_MAX + 1, deadline=now),
-        placed(2, age=REQUEST_AGE_MAX + 1, deadline=now - 1),
-        placed(3, age=REQUEST_AGE_MAX - 1, deadline=now),
-        placed(4, age=6, deadline=now - 1),
-        placed(5, age=5, deadline=now + 10, signed=False),
-        *(placed(id, age=0, deadline=now + id) for id in range(6, 11)),
+    refused, repeat = Rejected(reason=Reason.INVALID), Repeated(number=1)
+    first = [
+        signed(1, deadline=5 * SECOND),
+        signed(2, deadline=7 * SECOND, result=refused),
+        signed(3, deadline=8 * SECOND, result=repeat),
+        outcome(4),
+        signed(5, deadline=6 * SECOND),
     ]
-    outcomes = [
-        outcome(number, MARKET, row, request=row.request) for number, row in enumerate(orders, 1)
-    ]
-    later = outcome(11, msgspec.structs.replace(orders[-1], status=OrderStatus.CANCELED))
-    await write_frames(database_url, frame(0, *outcomes), frame(10, later))
-
+    await write_frames(database_url, frame(0, *first))
     async with open_snapshot(database_url, application_name="test") as loaded:
-        found = await loaded.recent_requests(now)
+        assert [one.number for one in await loaded.requests()] == [1, 2, 5]
 
-    recent = [*range(10, 5, -1), 3]
-    assert found == [(bytes([id]), orders[id - 1].deadline, id) for id in recent]
+    def at(time: int, number: int, *, deadline: int) -> OutcomeFrame:
+        made = frame(number - 1, signed(number, deadline=deadline * SECOND))
+        return msgspec.structs.replace(made, time=time * SECOND + REQUESTS_KEPT_US)
+
+    # A clock that is set back brings nothing back, and what comes then is kept.
+    await write_frames(
+        database_url, at(6, 6, deadline=99), at(7, 7, deadline=6), at(1, 8, deadline=3)
+    )
+    async with open_snapshot(database_url, application_name="test") as loaded:
+        assert await loaded.requests() == [
+            SignedRequest(number, bytes([number]), deadline * SECOND)
+            for number, deadline in ((2, 7), (6, 99), (8, 3))
+        ]
 
 
 async def test_what_is_written_later_is_not_seen(database_url: str) -> None:

@@ -21,7 +21,7 @@ from exchange.postgres_db.snapshot import Position, open_snapshot
 from exchange.postgres_db.tables import SCHEMA_VERSION, metadata
 from exchange.postgres_db.upgrade import configuration, upgrade
 from exchange.services.candles import Interval
-from exchange.services.messages import AveragePrices, Balance, Level
+from exchange.services.messages import AveragePrices, Balance, Level, SignedRequest
 from exchange.services.orders import Side
 from exchange.services.process import OperatorNeeded, WorldFailed
 
@@ -90,6 +90,7 @@ async def test_a_used_database_is_upgraded_with_all_that_is_in_it(empty_database
     await _check_old_rows(empty_database_url, state_hash=-1)
     assert await epochs.cluster_uuid(empty_database_url) == uuid
     async with open_snapshot(empty_database_url, application_name="test") as loaded:
+        assert await loaded.requests() == [SignedRequest(11, b"r", 99)]
         # The last two minutes with trades, which a market with this setting kept in mind.
         averages = AveragePrices(symbol="SOLUSDC", minutes=((4, 4, 40), (6, 6, 60)))
         assert [averages] == [
@@ -211,7 +212,6 @@ async def _check_old_rows(url: str, state_hash: int) -> None:
         ]
         assert [trade.sell_fee_asset for trade in await loaded.recent_trades(9)] == [""]
         assert [one.reference for one in await loaded.transfers_by_reference()] == ["reference"]
-        assert await loaded.recent_requests(99) == [(b"r", 99, 11)]
         assert len(await loaded.candles(Interval.MINUTE_1, 0)) == 3
 
 

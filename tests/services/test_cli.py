@@ -22,7 +22,7 @@ COMMANDS = [
     "key create", "key revoke", "deposit", "withdraw", "market add", "market rules", "market halt",
     "market break", "market resume", "market cancel-only", "rules", "asset add", "status", "run",
     "db upgrade", "bench", "replay", "verify", "recover", "alarm clear", "backup", "restore",
-    "chaos", "client-config", "account role", "account password", "admin audit",
+    "chaos", "client-config", "reset", "account role", "account password", "admin audit",
     "admin withdrawals", "admin approve", "admin reject", "admin finish", "admin freeze",
     "admin thaw", "admin mode", "admin rotate-master-key",
     "snapshot save", "snapshot load", "snapshot fork", "snapshot list", "snapshot delete",

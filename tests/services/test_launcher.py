@@ -67,6 +67,28 @@ def test_an_address_of_something_else_is_refused(
         launcher.up(options(tmp_path, **{field: url}))
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"host": "0.0.0.0"}, "leave out --host"),
+        ({"redis_url": "redis://localhost"}, "no --redis"),
+        ({"postgres_url": "postgres://localhost/db"}, "no --redis, --postgres"),
+    ],
+)
+def test_an_exchange_for_tests_is_alone_on_this_machine(
+    tmp_path: Path, changes: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(LauncherFault, match=sentence):
+        launcher.up(options(tmp_path, testing=True, **changes))
+
+
+def test_what_was_not_made_for_tests_can_never_be_reset(tmp_path: Path) -> None:
+    (tmp_path / "ports.json").write_text("{}")
+
+    with pytest.raises(LauncherFault, match="was not made for tests"):
+        launcher.up(options(tmp_path, testing=True))
+
+
 def test_a_held_folder_names_its_holder(tmp_path: Path) -> None:
     with (tmp_path / "lock").open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -22,6 +22,7 @@ from exchange.services.market_view import RECENT_TRADES, MarketView, MarketViews
 from exchange.services.markets import Mode
 from exchange.services.messages import (
     JUMP,
+    Beginning,
     Counters,
     Outcome,
     Placed,
@@ -38,6 +39,7 @@ class ObviousView:
         self.update_id = 0
         self.levels: dict[tuple[Side, int], int] = {}
         self.trades: list[Trade] = []
+        self.last_price = 0
 
     def change(self, chance: random.Random, now: int) -> tuple[Row, ...]:
         """Rows of one outcome as an engine would write them, in any order."""
@@ -65,6 +67,8 @@ class ObviousView:
             for place in range(chance.choice((0, 0, 1, 3)))
         ]
         self.trades += trades
+        if trades:
+            self.last_price = trades[-1].price
         rows: list[Row] = [level(*key, quantity) for key, quantity in changed.items()]
         rows += [*trades, self.counters()]
         chance.shuffle(rows)
@@ -75,7 +79,7 @@ class ObviousView:
             symbol="BTCUSDT",
             update_id=self.update_id,
             trade_id=len(self.trades),
-            last_price=self.trades[-1].price if self.trades else 0,
+            last_price=self.last_price,
         )
 
     def depth(self, limit: int) -> tuple[int, list[tuple[int, int]], list[tuple[int, int]]]:
@@ -191,6 +195,44 @@ def test_loaded_in_the_middle_it_is_as_if_it_had_seen_everything() -> None:
     assert one.depth(1_000) == other.depth(1_000) == model.depth(1_000)
     assert one.ticker_24h(now) == other.ticker_24h(now)
     assert one.recent_trades == other.recent_trades
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_reset_it_is_as_if_nothing_had_ever_been_traded(seed: int) -> None:
+    chance = random.Random(seed)
+    model, tested, now = ObviousView(), views(BTCUSDT), START
+    for number in range(1, 101):
+        now += chance.choice((1, 700_000, MINUTE))
+        tested.apply(outcome(number, *model.change(chance, now)))
+    first = len(model.trades) + 1
+
+    changes = tested.apply(outcome(101, *reset(model)))
+
+    assert [change.began for change in changes] == [True]
+    assert tested.markets["BTCUSDT"].beginning == first - 1
+    fresh = MarketViews.load(
+        101, rows=[BTCUSDT, model.counters()], levels=[], candles=[], trades=[]
+    )
+    for number in range(102, 202):
+        one, other = tested.markets["BTCUSDT"], fresh.markets["BTCUSDT"]
+        assert one.depth(1_000) == other.depth(1_000)
+        assert list(one.recent_trades) == list(other.recent_trades)
+        assert one.ticker_24h(now) == other.ticker_24h(now)
+        assert one.ticker(now, 4 * HOUR) == other.ticker(now, 4 * HOUR)
+        assert one.average_price(now, 5) == other.average_price(now, 5)
+        now += chance.choice((1, 700_000, MINUTE))
+        rows = model.change(chance, now)
+        assert tested.apply(outcome(number, *rows)) == fresh.apply(outcome(number, *rows))
+
+
+def reset(model: ObviousView) -> list[Row]:
+    """The rows of a reset, as an engine would write them."""
+    ended: list[Row] = [level(*key, 0) for key, quantity in model.levels.items() if quantity]
+    model.levels.clear()
+    model.update_id += bool(ended)
+    counters = msgspec.structs.replace(model.counters(), last_price=0)
+    model.last_price = 0
+    return [*ended, counters, BTCUSDT, Beginning(symbol="BTCUSDT", trade_id=counters.trade_id)]
 
 
 def test_a_change_tells_the_levels_and_the_trades_of_its_own_market() -> None:

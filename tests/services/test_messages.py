@@ -77,7 +77,7 @@ def test_every_command_is_tried_above() -> None:
     names = {kind.__name__ for kind in get_args(AnyCommand)}
 
     assert {"PlaceOrder", "CancelOrder", "CancelAllOrders", "Deposit", "Withdraw"} <= names
-    assert len(names) == 24
+    assert len(names) == 25
 
 
 @pytest.mark.parametrize(

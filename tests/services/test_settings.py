@@ -60,6 +60,23 @@ def test_a_value_that_makes_no_sense_is_named(variables: dict[str, str], named: 
         Settings.from_environment(variables)
 
 
+@pytest.mark.parametrize("variable", ["SERVER_ADDR", "WS_STREAM_URL", "ADMIN_ADDR"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "", "10.1.2.3"])
+def test_what_other_machines_can_reach_is_not_for_tests(variable: str, host: str) -> None:
+    with pytest.raises(InvalidSettings, match=f"TESTING .* {variable} must be 127.0.0.1:PORT"):
+        Settings.from_environment({"TESTING": "1", variable: f"{host}:8080"})
+
+
+def test_what_only_this_machine_can_reach_may_be_for_tests() -> None:
+    addresses = {
+        "SERVER_ADDR": "localhost:1",
+        "WS_STREAM_URL": "[::1]:2",
+        "ADMIN_ADDR": "127.0.0.1:3",
+    }
+
+    assert Settings.from_environment({"TESTING": "1", **addresses}).testing
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\xfe\xff")

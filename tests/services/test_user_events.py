@@ -11,7 +11,7 @@ from venue import MARKET, SYMBOL, UNIT, Venue, new, placed, rows_of
 from exchange.services.client_ids import of_cancel
 from exchange.services.commands import AnyCommand
 from exchange.services.list_members import ListMembers
-from exchange.services.messages import Balance, Order, Outcome, PreventedMatch, Trade
+from exchange.services.messages import Balance, Order, Outcome, PreventedMatch, Reason, Trade
 from exchange.services.orders import (
     ExpiryReason,
     OrderStatus,
@@ -214,6 +214,18 @@ def test_a_replacement_is_new_after_the_old_order_was_canceled(told: Told) -> No
         (fresh - 2, "TRADE", "FILLED"),
     ]
     assert told.reports(outcome)[0].client_order_id == "instead"
+
+
+def test_a_replacement_that_was_not_placed_is_rejected_after_the_cancel(told: Told) -> None:
+    old = placed(told.venue.order(told.alice, BUY, 1, 100))
+
+    outcome = told.venue.replace(told.alice, old.id, new(BUY, 1, 100_000, client_order_id="new"))
+    canceled, rejected = told.reports(outcome, told.alice)
+
+    assert canceled.execution is Execution.CANCELED
+    assert rejected.execution is Execution.REJECTED
+    assert rejected.client_order_id == "new"
+    assert rejected.reason is Reason.INSUFFICIENT_BALANCE
 
 
 def test_a_refusal_tells_nothing(told: Told) -> None:
@@ -515,7 +527,7 @@ def test_reports_add_up_to_what_became_of_every_order(seed: int) -> None:
         outcome = venue.do(crowd.command(chance))
         members.learn(outcome.rows)
         for event in account_events(outcome, members):
-            if isinstance(event, OrderReport):
+            if isinstance(event, OrderReport) and event.execution is not Execution.REJECTED:
                 books.hear(event)
             elif isinstance(event, BalanceReport):
                 balances |= {(one.account, one.asset): one for one in event.balances}

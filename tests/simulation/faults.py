@@ -38,7 +38,7 @@ _STATEMENTS = (
     "SELECT number",
     "SELECT pg_try",
 )
-_COMMANDS = ("PUBLISH", "SUBSCRIBE", "XREAD", "XRANGE", "XREVRANGE", "XTRIM", "HGET", "SET")
+_COMMANDS = ("PUBLISH", "SUBSCRIBE", "XREAD", "XRANGE", "XTRIM", "HGET", "SET")
 _MOMENTS = ("before", "executed", "answered")
 SECOND_NS = 1_000_000_000
 CLOCK_ERRORS_NS = tuple(

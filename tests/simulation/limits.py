@@ -12,7 +12,6 @@ from exchange.backend.gateway import Gateway
 from exchange.db_processor import retention
 from exchange.db_processor import service as db_processor
 from exchange.engine import replica
-from exchange.postgres_db import snapshot
 from exchange.redis import journal, outcomes
 
 Limit = tuple[ModuleType, str, tuple[Any, ...]]
@@ -29,7 +28,6 @@ _SIZES: tuple[Limit, ...] = (
     (db_processor, "BATCH_COMMANDS", (1, 3)),
     (db_processor, "BUSY_COMMANDS", (1,)),
     (db_processor, "FRAMES_WAITING_MAX", (1, 2)),
-    (snapshot, "_REQUESTS_AT_ONCE", (1, 3)),
 )
 _TRIMMING: tuple[Limit, ...] = (
     (retention, "KEEP_S", (0.1, 1.0)),

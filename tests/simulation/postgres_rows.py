@@ -11,7 +11,7 @@ from sqlalchemy import CheckConstraint, Numeric, Table, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from exchange.postgres_db.tables import STORED_IN, columns, metadata, orders
-from exchange.services.messages import Account, Trade
+from exchange.services.messages import Account
 
 Key = tuple[Any, ...]
 Record = tuple[Any, ...]
@@ -101,10 +101,22 @@ def unescaped(text: str) -> str:
 _ESCAPES = {"t": "\t", "n": "\n", "r": "\r"}
 
 
+def copied(kind: type[msgspec.Struct], line: str) -> Record:
+    """A line of COPY's text format."""
+    return tuple(
+        None if field == r"\N" else read(unescaped(field))
+        for field, read in zip(line.split("\t"), _readers(kind), strict=True)
+    )
+
+
 @cache
-def copied_types(kind: type[msgspec.Struct]) -> list[type]:
-    assert kind is Trade, kind
-    return [int if column.type.python_type is not str else str for column in columns(kind)]
+def _readers(kind: type[msgspec.Struct]) -> list[Callable[[str], Any]]:
+    """How each column's text is read; for JSON there is only NULL."""
+    found: dict[type, Callable[[str], Any]] = {
+        str: str,
+        bytes: lambda text: bytes.fromhex(text[2:]),
+    }
+    return [found.get(column.type.python_type, int) for column in STORED_IN[kind].columns]
 
 
 # --- Constraints ----------------------------------------------------------------------------------

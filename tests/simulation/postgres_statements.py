@@ -16,11 +16,10 @@ from simulation.postgres_rows import (
     Key,
     Record,
     Tables,
-    copied_types,
+    copied,
     key_of_table,
     record_of,
     records_of,
-    unescaped,
 )
 
 from exchange.db_processor import service, writer
@@ -31,11 +30,20 @@ from exchange.postgres_db.tables import (
     OPEN_WITHDRAWAL,
     SCHEMA_VERSION,
     STORED_IN,
+    first_told,
     metadata,
     orders,
 )
 from exchange.services.candles import Candle, Interval, merge
-from exchange.services.messages import Order, OrderList, Trade, Transfer, Withdrawal
+from exchange.services.messages import (
+    Act,
+    Order,
+    OrderList,
+    SignedRequest,
+    Trade,
+    Transfer,
+    Withdrawal,
+)
 from exchange.services.orders import OPEN_STATUSES, ListStatus
 
 Do = Callable[[Tables, Sequence[Any]], Any]
@@ -63,13 +71,7 @@ def copy_in(tables: Tables, table: str, text: bytes) -> str:
     """COPY, text format."""
     (kind,) = (kind for kind, stored in STORED_IN.items() if stored.name == table)
     lines = text.decode().splitlines()
-    records = [
-        tuple(
-            int(field) if type_ is int else unescaped(field)
-            for field, type_ in zip(line.split("\t"), copied_types(kind), strict=True)
-        )
-        for line in lines
-    ]
+    records = [copied(kind, line) for line in lines]
     tables.put(STORED_IN[kind], records, replace=False)
     return f"COPY {len(lines)}"
 
@@ -91,7 +93,6 @@ def _statements() -> dict[str, Do]:
         "UPDATE position SET clean_stop = NULL": _use_clean_stop,
         "UPDATE engine_starts SET attempt = $1": _note_attempt,
         position: lambda tables, _: [_position(tables)[1:4]],
-        "SELECT symbol FROM markets": lambda tables, _: list(tables.read("markets")),
         alarms._RAISE: _raise_alarm,
         alarms._SELECT: _alarms,
         engine_starts._COUNT: _count_start,
@@ -99,11 +100,14 @@ def _statements() -> dict[str, Do]:
         epochs._NEXT_EPOCH: _next_epoch,
         epochs._NOTE_CLEAN_STOP: _note_clean_stop,
         snapshot._LEVELS: _levels,
-        snapshot._RECENT: _recent_requests,
         snapshot._UNFILLED: _unfilled_orders,
         f"SELECT {snapshot._fields(Order)} FROM orders {_OF_OPEN_LISTS}": _orders_of_open_lists,
         writer._MOVE_POSITION: _move_position,
+        writer._LAST_ORDERS: lambda tables, _: [
+            one[:2] for one in tables.read("counters").values()
+        ],
         writer._INSERT_GENERATION: _insert_generation,
+        writer._KEEP_REQUESTS: _keep_requests,
         writer._MERGE_CANDLES: _merge_candles,
         service._DELETE_SECONDS: _delete_seconds,
     }
@@ -190,6 +194,15 @@ def _move_position(tables: Tables, arguments: Sequence[Any]) -> str:
 def _insert_generation(tables: Tables, arguments: Sequence[Any]) -> str:
     tables.put(metadata.tables["generations"], [tuple(arguments)], replace=False)
     return "INSERT 0 1"
+
+
+def _keep_requests(tables: Tables, arguments: Sequence[Any]) -> str:
+    *arrays, since = arguments
+    (deadline,) = _place(SignedRequest, "deadline")
+    requests = tables.write("requests")
+    for key in [key for key, row in requests.items() if row[deadline] < since]:
+        del requests[key]
+    return str(_insert(SignedRequest)(tables, arrays))
 
 
 def _insert(kind: type[msgspec.Struct]) -> Do:
@@ -300,10 +313,11 @@ def _newest_trades(rows: list[Any], arguments: Sequence[Any]) -> list[Any]:
     return [row for _, trades in by_market for row in list(trades)[-arguments[0] :]]
 
 
-_NEWEST = """
+_NEWEST = f"""
     JOIN (
         SELECT symbol, newest.trade_id FROM markets CROSS JOIN LATERAL (
             SELECT trade_id FROM trades WHERE trades.symbol = markets.symbol
+                AND trades.trade_id >= {first_told("markets.symbol")}
             ORDER BY trade_id DESC LIMIT $1
         ) newest
     ) newest USING (symbol, trade_id)
@@ -324,6 +338,7 @@ _SELECTIONS: dict[str, Select] = {
     "ORDER BY api_key": _by(0),
     "ORDER BY account_id, asset": _by(0, 1),
     "ORDER BY number": _by(*_place(Transfer, "number")),
+    "ORDER BY number DESC LIMIT 1": lambda rows, _: _by(*_place(Act, "number"))(rows, ())[-1:],
     f"WHERE {OPEN} ORDER BY symbol, queue": _open_orders,
     f"WHERE {OPEN_LIST} ORDER BY symbol, list_id": _open_lists,
     f"WHERE {OPEN_WITHDRAWAL} ORDER BY number": _withdrawals(is_open=True),
@@ -341,17 +356,6 @@ def _levels(tables: Tables, _: Sequence[Any]) -> list[Record]:
             level = (order.symbol, order.side.value, order.price)
             sums[level] = sums.get(level, 0) + order.shown
     return [("Level", *level, quantity) for level, quantity in sorted(sums.items())]
-
-
-def _recent_requests(tables: Tables, arguments: Sequence[Any]) -> list[Record]:
-    symbol, before, limit = arguments
-    newest = sorted((key for key in tables.read("orders") if key[0] == symbol), reverse=True)
-    places = _place(Order, "request", "deadline")
-    rows = [tables.read("orders")[key] for key in newest if key[1] < before]
-    created, id = _place(Order, "created", "id")
-    return [
-        (*(row[place] for place in places), row[-1], row[created], row[id]) for row in rows[:limit]
-    ]
 
 
 def _order(row: Record) -> Order:

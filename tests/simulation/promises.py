@@ -13,7 +13,7 @@ from simulation.postgres_rows import Rows
 
 from exchange.engine.matching_engine import MatchingEngine
 from exchange.engine.request_memory import RequestMemory
-from exchange.engine.state_hash import StateHash, _identity
+from exchange.engine.state_hash import StateHash, last_states
 from exchange.postgres_db.tables import STORED_IN
 from exchange.services.market_view import MarketViews
 from exchange.services.messages import (
@@ -44,16 +44,11 @@ EXCHANGE = Account(id=FEE_ACCOUNT, name="exchange", created=0)
 """The account that is there from the start."""
 
 
-def broken(
-    history: History, rows: dict[str, Rows], views: dict[str, MarketViews], *, trims: bool = False
-) -> list[str]:
+def broken(history: History, rows: dict[str, Rows], views: dict[str, MarketViews]) -> list[str]:
     """Every promise that was broken, in a sentence.
 
-    `rows` is what Postgres holds, `views` what each follower made of the outcomes. Where the streams
-    were trimmed too early (`trims`), or a disk that lied has lost their end, requests that created
-    nothing are forgotten: they stand nowhere else.
+    `rows` is what Postgres holds, `views` what each follower made of the outcomes.
     """
-    is_forgetful = trims or bool(history.vanished)
     found = list(history.faults)
     try:
         chain = Chain(history)
@@ -62,11 +57,11 @@ def broken(
     checks = (
         _written_once(history, chain),
         _answers_are_kept(history, chain),
-        _at_most_once(history, chain, is_forgetful=is_forgetful),
+        _at_most_once(history, chain),
         _money_and_cancels(chain),
         _same_for_everyone(history, chain),
         _ids_name_one_thing(history, chain),
-        _reexecuted_alike(history, chain, is_forgetful=is_forgetful),
+        _reexecuted_alike(history, chain),
         _postgres_has_it(history, chain, rows),
         _views_show_it(chain, views),
     )
@@ -148,7 +143,7 @@ def _same_reference(asked: Asked, told: Outcome) -> bool:
     return any(isinstance(row, Transfer) and row.reference == reference for row in told.rows)
 
 
-def _at_most_once(history: History, chain: Chain, *, is_forgetful: bool) -> Faults:
+def _at_most_once(history: History, chain: Chain) -> Faults:
     journalled: dict[int, int] = {}
     ever: set[int] = set()
     for _, command, frame in history.commands():
@@ -165,8 +160,6 @@ def _at_most_once(history: History, chain: Chain, *, is_forgetful: bool) -> Faul
         if outcome.request is None or isinstance(outcome.result, Repeated):
             continue
         if outcome.result == Rejected(reason=Reason.LATE):
-            continue
-        if is_forgetful and not any(isinstance(row, Order) for row in outcome.rows):
             continue
         if outcome.request in executed:
             first = executed[outcome.request]
@@ -243,7 +236,7 @@ def _ids_name_one_thing(history: History, chain: Chain) -> Faults:
                 yield f"P8: trade {row.symbol} {row.id} was two different ones"
 
 
-def _reexecuted_alike(history: History, chain: Chain, *, is_forgetful: bool) -> Faults:
+def _reexecuted_alike(history: History, chain: Chain) -> Faults:
     """One engine that never stopped comes to the same outcomes as all that took turns."""
     commands = {number: command for number, command, frame in history.commands()}
     jumps = _epochs_that_jump(history, chain)
@@ -274,10 +267,6 @@ def _reexecuted_alike(history: History, chain: Chain, *, is_forgetful: bool) -> 
             if command is None:
                 yield f"outcome {outcome.number} is of no command"
                 return
-            if is_forgetful:
-                if isinstance(outcome.result, Repeated):
-                    continue
-                engine.requests = RequestMemory()
             again = engine.apply(outcome.number, command, outcome.time)
             if again != outcome:
                 yield f"executed again, outcome {outcome.number} differs: {outcome} / {again}"
@@ -306,12 +295,17 @@ def _postgres_has_it(history: History, chain: Chain, rows: dict[str, Rows]) -> F
         if number and number not in chain.outcomes:
             yield f"P1: Postgres had outcome {number}, which is not in the chain"
     expected: dict[type, dict[Hashable, Row]] = {}
-    state_hash = StateHash()
+    requests = RequestMemory()
+    state_hash = StateHash(requests)
     state_hash.update([EXCHANGE])
-    for outcome in chain.outcomes.values():
-        state_hash.update(outcome.rows)
-        for row in outcome.rows:
-            expected.setdefault(type(row), {})[_key(row)] = row
+    for frame in chain.frames:
+        for outcome in frame.outcomes:
+            state_hash.update(outcome.rows)
+            if outcome.signed_request is not None:
+                requests.remember(outcome.signed_request)
+            for row in outcome.rows:
+                expected.setdefault(type(row), {})[_key(row)] = row
+        requests.forget(frame.time)
     if state_hash.value != chain.frames[-1].state_hash:
         yield "the journalled state hash is not that of the journalled rows"
     for kind in (Order, Balance, Trade, Transfer, OrderList):
@@ -327,7 +321,7 @@ def _key(row: Any) -> Hashable:
         return (row.symbol, row.id)
     if isinstance(row, Transfer):
         return row.number
-    return _identity(row)
+    return next(iter(last_states([row])), None)
 
 
 def _stored(kind: type[Any], rows: dict[str, Rows]) -> dict[Hashable, Any]:

@@ -140,13 +140,6 @@ class Data:
             return []
         return stream.entries(_places(stream, low, high), _count(options))
 
-    def _do_xrevrange(self, command: list[bytes]) -> list[Any]:
-        _, key, high, low, *options = command
-        stream = self.streams.get(key)
-        if stream is None:
-            return []
-        return stream.entries(_places(stream, low, high)[::-1], _count(options))
-
     def _do_xtrim(self, command: list[bytes]) -> int:
         """Exactly, where Redis may leave what shares a node with entries that stay."""
         _, key, _, _, identifier = command

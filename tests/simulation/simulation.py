@@ -101,9 +101,7 @@ class Simulation:
             return [*self.history.faults, f"stuck: {fault}"]
         except TimeoutError:
             pass  # said by whoever has waited
-        found = broken(
-            self.history, self.cluster.postgres.rows, self._views(), trims=self.limits.trims
-        )
+        found = broken(self.history, self.cluster.postgres.rows, self._views())
         found += [f"{name} ended by {fault!r}" for name, fault in self.cluster.crashes]
         found += [f"unhandled: {fault}" for fault in self.loop.faults]
         return found

@@ -33,7 +33,7 @@ async def publish_then_append(leader: Leadership, frame: OutcomeFrame) -> None:
     await _append(leader, frame)
 
 
-def know_no_request(_memory: RequestMemory, _request: bytes, _now: int) -> None:
+def know_no_request(_memory: RequestMemory, _request: bytes) -> None:
     """An engine that does not look whether it has seen a request before."""
 
 

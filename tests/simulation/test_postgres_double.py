@@ -149,7 +149,7 @@ async def everything(dsn: str, chance: Random, now: int) -> list[Any]:
             await snapshot.transfers_by_reference(),
             await snapshot.unfilled_orders(since),
             await snapshot.time(),
-            sorted(await snapshot.recent_requests(since)),
+            await snapshot.requests(),
         ]
 
 
@@ -179,6 +179,20 @@ def test_what_is_written_is_loaded_alike(database_url: str, seed: int) -> None:
             with reporting_failures():
                 found.append(await connection.execute(_DELETE_SECONDS, oldest, 3))
         return [*found, await everything(dsn, chance, history.now)]
+
+    simulated, real = on_both(story, database_url)
+
+    assert simulated == real
+
+
+def test_a_batch_with_many_orders_is_written_alike(database_url: str) -> None:
+    async def story(dsn: str) -> list[Any]:
+        history = History(5)
+        async with connected(dsn, application_name="test") as connection:
+            await write(connection, history.frames)
+            for _ in range(2):
+                await write(connection, [history.next() for _ in range(250)])
+        return await everything(dsn, Random(5), history.now)
 
     simulated, real = on_both(story, database_url)
 

@@ -111,7 +111,7 @@ class Journal:
             case 0:
                 return _entries(await self._call("XRANGE", stream, low, "+", *count))
             case 1:
-                return _entries(await self._call("XREVRANGE", stream, f"({high}", "-", *count))
+                return _entries(await self._call("XRANGE", stream, low, high, *count))
             case 2:
                 return await self._call("HMGET", TOP, "cmd", "out", "epoch", "other")
             case 3:

@@ -3,16 +3,14 @@
 import json
 import re
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 from backend.api_client import Trader, send
-from running_exchange import RunningExchange
+from running_exchange import RunningExchange, samples
 
 SERVICES = ("backend", "websocket", "engine", "db-processor")
 LEVELS = 'exchange_book_levels|side="ask",symbol="BTCUSDT"'
-SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
 
 class Samples(dict[str, float]):
@@ -21,11 +19,7 @@ class Samples(dict[str, float]):
     @classmethod
     def of(cls, exchange: RunningExchange, service: str) -> "Samples":
         port = json.loads((exchange.data / "ports.json").read_text("utf-8"))[service]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
-        return cls(
-            {f"{name}|{labels}": float(value) for name, labels, value in SAMPLE.findall(text)}
-        )
+        return cls({f"{name}|{labels}": value for name, labels, value in samples(port)})
 
 
 @pytest.fixture(scope="module")

@@ -24,15 +24,23 @@ class Trader(msgspec.Struct, frozen=True):
     secret_key: str
 
 
+IDLE_S_MAX = 30.0
+
+
 class Client:
     """Signed requests over one connection."""
 
     def __init__(self, trader: Trader) -> None:
         self._trader = trader
         self._connection = http.client.HTTPConnection(urlsplit(trader.api).netloc, timeout=30)
+        self._used = time.monotonic()
 
     def ask(self, method: str, path: str, **parameters: Any) -> Any:
         query = urlencode({**parameters, "timestamp": time.time_ns() // 1_000_000})
+        if time.monotonic() - self._used > IDLE_S_MAX:
+            # The server parts from who says nothing for long; the next request opens another one.
+            self._connection.close()
+        self._used = time.monotonic()
         secret = self._trader.secret_key.encode()
         signature = hmac.new(secret, query.encode(), hashlib.sha256).hexdigest()
         self._connection.request(

@@ -95,7 +95,9 @@ def test_an_act_without_a_reason_is_not_done(admin: Page) -> None:
     expect(admin.locator("[data-market=ETHUSDT]")).to_contain_text("Running")
 
 
-def test_an_account_is_credited_stopped_and_let_go(admin: Page, exchange: RunningExchange) -> None:
+def test_an_account_is_credited_stopped_let_go_and_moved_to_a_tier(
+    admin: Page, exchange: RunningExchange
+) -> None:
     name = f"held-{uuid.uuid4().hex[:8]}"
     exchange.account(name)
     find_account(admin, name)
@@ -109,6 +111,10 @@ def test_an_account_is_credited_stopped_and_let_go(admin: Page, exchange: Runnin
         answer(admin, f"{button} trading", f"to {button}")
         expect(row).to_contain_text(state)
         newest_act(admin, f"account {name}", f"to {button}", "stopped", was)
+    row.get_by_role("button", name="Change the tier").click()
+    answer(admin, "Change the tier", "a large trader", Tier="2")
+    expect(row.locator("td").nth(3)).to_have_text("2")
+    newest_act(admin, f"account {name}", "a large trader", "tier", "0", "2")
 
 
 def test_a_withdrawal_above_the_limit_is_approved_by_two(

@@ -257,6 +257,45 @@ def test_a_generation_begins_with_clean_intervals(feeds: Feeds, market: MadeMark
     assert event["U"] == event["u"] == (1 << 20) + 2
 
 
+def test_a_reset_goes_on_with_the_sequence_and_tells_of_an_empty_book(
+    feeds: Feeds, market: MadeMarket
+) -> None:
+    feeds.apply(market.frame((BUY, 5, 1), (SELL, 9, 1)), START)
+    tick(feeds, Speed.FAST)
+    generation = feeds.generation
+
+    feeds.apply(market.reset((BUY, 5), (SELL, 9)), START)
+
+    event = tick(feeds, Speed.FAST)["btcusdt@depth@100ms"]
+    assert (event["U"], event["u"]) == (2, 2)
+    assert (len(event["b"]), len(event["a"])) == (1, 1)
+    assert feeds.views.markets["BTCUSDT"].depth(9) == (2, [], [])
+    assert feeds.generation == generation
+
+
+def test_after_a_reset_statistics_begin_anew_even_where_the_book_was_empty(
+    unheard: Feeds, market: MadeMarket
+) -> None:
+    ticker, kline = stream("btcusdt@ticker"), stream("btcusdt@kline_1m")
+    for one in (ticker, kline):
+        unheard.want(one, START)
+    unheard.apply(market.frame(trades=((500, 3),)), START)
+    unheard.tick(list(Speed), START)
+    # This one is not counted yet when the market begins anew.
+    unheard.apply(market.frame(trades=((600, 3),)), START)
+
+    unheard.apply(market.reset(), START)
+
+    said = told(unheard.tick(list(Speed), START))
+    assert said.keys() == {"btcusdt@ticker"}
+    assert (said["btcusdt@ticker"]["n"], float(said["btcusdt@ticker"]["c"])) == (0, 0)
+    assert unheard.start(kline, START) is None
+    unheard.apply(market.frame(trades=((700, 2),)), START)
+    said = told(unheard.tick(list(Speed), START))
+    assert (said["btcusdt@ticker"]["n"], said["btcusdt@kline_1m"]["k"]["n"]) == (1, 1)
+    assert said["btcusdt@kline_1m"]["k"]["f"] == 3
+
+
 def test_a_market_can_be_added_while_running() -> None:
     feeds = Feeds(views(), START)
     assert "BTCUSDT" not in feeds.symbols

@@ -77,6 +77,28 @@ async def test_too_many_connections_from_an_address_are_refused() -> None:
     assert 90 < int(refused.value.response.headers["Retry-After"]) <= 100
 
 
+async def test_an_address_has_so_many_connections_open_at_a_time() -> None:
+    async with running(Limits(connections=2, close_s=0.3)) as exchange:
+        async with exchange.client("/ws"):
+            async with exchange.client("/ws"):
+                with pytest.raises(InvalidStatus) as refused:
+                    await connect(f"ws://127.0.0.1:{exchange.server.port}/ws")
+            async with asyncio.timeout(15):
+                while not await is_let_in(exchange.server.port):
+                    pass
+
+    assert refused.value.response.status_code == 429
+    assert refused.value.response.headers["Retry-After"] == "1"
+
+
+async def is_let_in(port: int) -> bool:
+    try:
+        async with connect(f"ws://127.0.0.1:{port}/ws"):
+            return True
+    except InvalidStatus:
+        return False
+
+
 async def test_connections_are_counted_for_the_client_of_a_trusted_proxy_and_of_no_other() -> None:
     limits = Limits(connects=1, connects_s=100, close_s=0.3)
     for trusted, last in (("127.0.0.1, ::1", "203.0.113.1"), ("10.0.0.0/8", "203.0.113.2")):

@@ -27,6 +27,7 @@ from exchange.backend.wishes import (
     MarketChange,
     NewAccount,
     NewAsset,
+    NewFundedAccount,
     NewKey,
     NewMarket,
     NewMode,
@@ -43,6 +44,10 @@ from exchange.services.settings import Settings
 
 ACTOR_HEADER, REASON_HEADER = "x-exchange-actor", "x-exchange-reason"
 ACTOR_LENGTH_MAX = 64
+NOT_FOR_TESTS = (
+    "This exchange was not started for tests, so nothing resets its markets: "
+    "`exchange up --testing` starts one that can be."
+)
 
 
 class AdminApplication:
@@ -59,7 +64,9 @@ class AdminApplication:
     ) -> None:
         assert settings.admin_token, "without a token there is no admin API"
         self._authorization = f"Bearer {settings.admin_token}".encode()
-        self._rest: ASGIApp = _routes(current, operator, health, members, faults)
+        self._rest: ASGIApp = _routes(
+            current, operator, health, members, faults, is_testing=settings.testing
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_allowed(scope):
@@ -79,6 +86,8 @@ def _routes(
     health: Health,
     members: Members,
     faults: FaultFile | None,
+    *,
+    is_testing: bool,
 ) -> FastAPI:
     app = FastAPI(openapi_url=None, redirect_slashes=False)
 
@@ -87,7 +96,7 @@ def _routes(
 
     app.state.acting = acting
     app.include_router(control.routes("/admin", current, health))
-    app.include_router(_own_routes(members))
+    app.include_router(_own_routes(members, is_testing=is_testing))
     app.include_router(fault_routes.routes(faults))
 
     @app.get("/admin/status")
@@ -111,7 +120,7 @@ def _routes(
     return app
 
 
-def _own_routes(members: Members) -> APIRouter:
+def _own_routes(members: Members, *, is_testing: bool) -> APIRouter:
     router = APIRouter(prefix="/admin")
 
     @router.post("/accounts")
@@ -121,6 +130,10 @@ def _own_routes(members: Members) -> APIRouter:
             return await operator.create_account(body.name, role)
         account = await members.create(body.name, body.password, role, operator)
         return {"accountId": account, "name": body.name}
+
+    @router.post("/funded-accounts")
+    async def create_funded_account(body: NewFundedAccount, who: Who) -> dict[str, Any]:
+        return await who.because("").create_funded_account(body.name, body.funds)
 
     @router.post("/accounts/{name}/password")
     async def set_password(name: str, body: NewPassword, who: Who) -> dict[str, Any]:
@@ -173,6 +186,12 @@ def _own_routes(members: Members) -> APIRouter:
     @router.post("/rules")
     async def change_exchange(body: ExchangeChange, who: Who) -> dict[str, Any]:
         return await who.because("").change_exchange(body)
+
+    @router.post("/reset")
+    async def reset(who: Who) -> dict[str, Any]:
+        if not is_testing:
+            raise AdminError(403, NOT_FOR_TESTS)
+        return await who.because("").reset()
 
     @router.delete("/alarms/{name}")
     async def clear_alarm(name: str, who: Who) -> dict[str, Any]:

@@ -1,18 +1,17 @@
 """What admins do, on the page and on the admin port alike: one set of routes behind either door."""
 
-import json
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from exchange.backend import status, treasury_rows
+from exchange.backend import record, status, treasury_rows
 from exchange.backend.operator import AdminError, Operator
 from exchange.backend.state import Current
 from exchange.backend.treasury import Treasury
 from exchange.backend.wishes import AccountChange, AnyName, AssetName, Body, Reference, Text
 from exchange.services.commands import Decision, Deposit
 from exchange.services.markets import Mode
-from exchange.services.messages import Act, Author
+from exchange.services.messages import Author
 from exchange.services.process import Health
 
 REASON_LENGTH_MAX = 500
@@ -136,7 +135,7 @@ def routes(prefix: str, current: Current, health: Health) -> APIRouter:
     ) -> list[dict[str, Any]]:
         async with current.state.barrier.snapshot() as connection:
             acts = await treasury_rows.select_acts(connection, before, limit)
-        return [_described(act) for act in acts]
+        return [record.told(act, current.state.directory) for act in acts]
 
     @router.get("/health")
     async def get_health(_who: Who) -> dict[str, Any]:
@@ -161,16 +160,3 @@ def page_routes(prefix: str) -> APIRouter:
         return await who.because(body.reason).set_mode(symbol, Mode(body.mode))
 
     return router
-
-
-def _described(act: Act) -> dict[str, Any]:
-    return {
-        "number": act.number,
-        "time": act.time // 1_000,
-        "actor": act.actor,
-        "act": act.act,
-        "subject": act.subject,
-        "reason": act.reason,
-        "before": json.loads(act.before) if act.before else None,
-        "after": json.loads(act.after) if act.after else None,
-    }

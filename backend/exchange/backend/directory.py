@@ -85,6 +85,9 @@ class Directory:
 
     def _take(self, rows: Iterable[Row]) -> None:
         for row in rows:
+            # Nearly all rows are of orders and what they move.
+            if type(row) not in _KNOWN:
+                continue
             if isinstance(row, Market):
                 self.markets[row.symbol] = row
             elif isinstance(row, Key):
@@ -113,6 +116,9 @@ class Directory:
         else:
             verifier = RsaVerifier(key.secret)
         self.keys[key.api_key] = KnownKey(key, verifier)
+
+
+_KNOWN = frozenset((Market, Key, Account, Asset, ExchangeRules))
 
 
 class _NeverSigned:

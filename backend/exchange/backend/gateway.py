@@ -28,6 +28,7 @@ from exchange.redis.journal import (
 )
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.written import WrittenOutcomes
+from exchange.services import tracing
 from exchange.services.clock import now_us
 from exchange.services.commands import ADDS_EXPOSURE, AnyCommand
 from exchange.services.messages import Opened, Outcome, encode
@@ -130,13 +131,21 @@ class Gateway:
         if not self._waiting and len(self._appends) < APPENDS_MAX:
             self._loop.call_soon(self._send)
         self._waiting.append(request)
+        kind, result = type(command).__name__, "the client went away"
         try:
-            return await request.future
+            outcome = await request.future
+            result = type(outcome.result).__name__
+        except NotExecuted as refusal:
+            result = f"not executed: {refusal.reason}"
+            raise
         except OutcomeUnknown:
+            result = "unknown"
             # With these it is found in the journal, if it is there.
-            kind = type(command).__name__
             log.warning("outcome unknown", command=kind, uid=command.uid, number=request.number)
             raise
+        finally:
+            tracing.note_answer(kind, command.uid, request.number, result, began=request.began)
+        return outcome
 
     async def find(self, number: int) -> Outcome | None:
         """The outcome of an earlier command, as long as the stream still has it."""

@@ -12,6 +12,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from exchange.backend import errors
+from exchange.services.open_connections import OpenConnections
+from exchange.services.proxies import Proxies
 from exchange.services.settings import Address, InvalidSettings, parse_address
 
 HEAD_BYTES_MAX = 64 * 1024
@@ -24,7 +26,7 @@ ARRIVAL_S_MAX = 10.0
 UNREAD_S_MAX = 30.0
 """How long nothing of an answer may be read."""
 CONNECTIONS_MAX = 10_000
-"""Of one listener; one more is closed at once."""
+"""Of one listener; one more is closed at once, as is one too many of an address."""
 SWEEP_S = 1.0
 MESSAGE_BYTES_MAX = 64 * 1024
 PING_S, PONG_S = 20, 60
@@ -43,6 +45,23 @@ _TOO_SLOW = (
 )
 
 
+class _Config(uvicorn.Config):
+    """With what the connections of one listener share: the count of them by address.
+
+    Proxies of ours are left out of it, since they come for all the world.
+    """
+
+    open_connections: OpenConnections
+    proxies: Proxies
+
+    def enter(self, peer: str) -> bool:
+        return self.proxies.trusts(peer) or self.open_connections.enter(peer)
+
+    def leave(self, peer: str) -> None:
+        if not self.proxies.trusts(peer):
+            self.open_connections.leave(peer)
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """HTTP/1.1 that gives up a request which goes on and on, in bytes or in time.
 
@@ -50,6 +69,9 @@ class BoundedProtocol(HttpToolsProtocol):
     one is bounded by the transport.
     """
 
+    config: _Config
+    _peer = ""
+    _has_entered = False
     _head_bytes = 0
     _is_in_head = False
     _began: float | None = None
@@ -57,8 +79,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", _GatheringTransport(transport)))
-        if len(self.connections) > CONNECTIONS_MAX:
+        self._peer = _peer_of(transport)
+        self._has_entered = self.config.enter(self._peer)
+        if not self._has_entered or len(self.connections) > CONNECTIONS_MAX:
             self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Not called where the connection has become a WebSocket."""
+        super().connection_lost(exc)
+        if self._has_entered:
+            self.config.leave(self._peer)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -104,16 +134,26 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class BoundedSocket(WebSocketsSansIOProtocol):
-    """A WebSocket that gives up a client which does not read what it is sent."""
+    """A WebSocket that gives up a client which does not read what it is sent.
 
+    It was counted when it was still HTTP.
+    """
+
+    config: _Config
+    _peer = ""
     _full_since: float | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._peer = _peer_of(transport)
         self.transport.set_write_buffer_limits(high=TRANSPORT_BYTES)
         # Left alone, the kernel would take megabytes for a client that does not read, and hide it.
         connection = self.transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.config.leave(self._peer)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -185,19 +225,31 @@ class _Server(uvicorn.Server):
 class Listeners:
     """Any number of servers; `open` them once, `close` them before the process ends."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, connections_max: int = CONNECTIONS_MAX, proxies: Proxies | None = None
+    ) -> None:
+        """Of each listener so many may be open to one address that is no proxy of ours."""
+        self._connections_max = connections_max
+        self._proxies = proxies or Proxies()
         self._running: list[tuple[_Server, asyncio.Task[None]]] = []
         self._sweeping: asyncio.Task[None] | None = None
 
     async def open(
-        self, variable: str, address_text: str, application: ASGIApp, *, can_drop: bool = False
+        self,
+        variable: str,
+        address_text: str,
+        application: ASGIApp,
+        *,
+        share_port: bool = False,
+        can_drop: bool = False,
     ) -> None:
         """Listen at the address that a setting names; raises InvalidSettings if it is taken.
 
-        With `can_drop` each scope holds the way to cut its connection.
+        Processes that all share a port divide its clients. With `can_drop` each scope holds the way
+        to cut its connection.
         """
         address = parse_address(variable, address_text)
-        config = uvicorn.Config(
+        config = _Config(
             application,
             loop="none",
             http=DroppableProtocol if can_drop else BoundedProtocol,
@@ -216,8 +268,10 @@ class Listeners:
             timeout_graceful_shutdown=FINISH_S,
             backlog=BACKLOG,
         )
+        config.open_connections = OpenConnections(self._connections_max)
+        config.proxies = self._proxies
         server = _Server(config)
-        task = asyncio.create_task(server.serve([_bound(variable, address)]))
+        task = asyncio.create_task(server.serve([_bound(variable, address, share_port)]))
         self._running.append((server, task))
         if self._sweeping is None:
             self._sweeping = asyncio.create_task(self._sweep())
@@ -246,11 +300,17 @@ class Listeners:
                         connection.drop_if_late()
 
 
-def _bound(variable: str, address: Address) -> socket.socket:
+def _peer_of(transport: asyncio.BaseTransport) -> str:
+    return str((transport.get_extra_info("peername") or ("",))[0])
+
+
+def _bound(variable: str, address: Address, share_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share_port:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind((address.host, address.port))
     except OSError as fault:
         listening.close()

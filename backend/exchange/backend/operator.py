@@ -1,10 +1,11 @@
 """What operators can do: every wish becomes a command in the journal, or an error in a sentence."""
 
+import asyncio
 import copy
 import secrets
 import string
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -44,6 +45,7 @@ from exchange.services.commands import (
     CreateKey,
     Deposit,
     Note,
+    Reset,
     RevokeKey,
     SetMode,
     Withdraw,
@@ -131,6 +133,18 @@ class Operator:
         )
         created = next(row for row in outcome.rows if isinstance(row, Account))
         return {"accountId": created.id, "name": name}
+
+    async def create_funded_account(self, name: str, funds: Mapping[str, str]) -> dict[str, Any]:
+        """With a key that may trade; everything but the account itself is journalled together."""
+        state = await self.state()
+        for asset, amount in funds.items():
+            read_decimal("amount", amount, self.asset(state, asset).decimals)
+        created = await self.create_account(name)
+        key, *_ = await asyncio.gather(
+            self.create_key(name, NewKey(kind="hmac")),
+            *(self.credit(Deposit, name, asset, amount, None) for asset, amount in funds.items()),
+        )
+        return {**created, **key}
 
     async def change_account(self, name: str, wish: AccountChange) -> dict[str, Any]:
         """Stopping it also cancels all that it has open."""
@@ -292,6 +306,16 @@ class Operator:
         """Of one market, or of all."""
         await self.submit(SetMode(symbol=symbol, mode=mode))
         return {"symbol": symbol, "mode": mode.value}
+
+    async def reset(self) -> dict[str, Any]:
+        """End everything that is open, and let all markets begin anew."""
+        outcome = await self.submit(Reset())
+        ended = {
+            (row.symbol, row.id)
+            for row in outcome.rows
+            if isinstance(row, Order) and not row.is_open
+        }
+        return {"number": outcome.number, "canceledOrders": len(ended)}
 
     async def note(self, act: str, subject: str) -> None:
         """Put on record what was done beside the state of the exchange."""

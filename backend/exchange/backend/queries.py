@@ -6,7 +6,7 @@ from typing import TypeAlias, TypeVar
 import asyncpg
 import msgspec
 
-from exchange.postgres_db.tables import OPEN, OPEN_LIST, STORED_IN, columns
+from exchange.postgres_db.tables import OPEN, OPEN_LIST, STORED_IN, columns, first_told
 from exchange.services.candles import HOUR, MINUTE, Candle, Interval, stored_interval
 from exchange.services.messages import (
     Amendment,
@@ -255,12 +255,12 @@ async def select_trades(
     last_id: int = NEWEST,
     limit: int,
 ) -> list[Trade]:
-    """A market's trades by id: the oldest from `first_id` on, else the newest up to `last_id`."""
+    """Of a market's public past: the oldest from `first_id` on, else the newest up to `last_id`."""
     trades = await _select(
         connection,
         Trade,
         f"""
-        WHERE symbol = $1 AND trade_id BETWEEN $2 AND $3
+        WHERE symbol = $1 AND trade_id BETWEEN greatest($2, {first_told("$1")}) AND $3
         ORDER BY trade_id {"DESC" if first_id is None else "ASC"} LIMIT $4
         """,
         symbol,

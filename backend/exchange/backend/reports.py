@@ -105,7 +105,7 @@ class Report:
         return errors.rejection(result, asked)
 
     def _rows(self, kind: type[Kind]) -> list[Kind]:
-        return [row for row in self._outcome.rows if isinstance(row, kind)]
+        return [row for row in self._outcome.rows if type(row) is kind]
 
     def _orders(self) -> dict[int, Order]:
         """The last state of every order that changed."""

@@ -47,9 +47,9 @@ class Rulebook:
         return msgspec.structs.replace(rules, **changes)
 
     def _write(self, name: str, type: Any, value: Any) -> Any:
-        if name in _QUANTITIES:
+        if name in QUANTITIES:
             return _decimal(value, self._base_decimals)
-        if name in _MULTIPLIERS:
+        if name in MULTIPLIERS:
             return _decimal(value, RATE_DECIMALS)
         if typing.get_origin(type) is dict:
             return {
@@ -60,9 +60,9 @@ class Rulebook:
         return list(value) if isinstance(value, tuple) else value
 
     def _read(self, name: str, type: Any, text: str) -> Any:
-        if name in _QUANTITIES:
+        if name in QUANTITIES:
             return read_decimal(name, text, self._base_decimals)
-        if name in _MULTIPLIERS:
+        if name in MULTIPLIERS:
             return read_decimal(name, text, RATE_DECIMALS)
         if typing.get_origin(type) is dict:
             return dict(self._read_amount(name, item) for item in _items(text))
@@ -167,8 +167,8 @@ _SIMPLE: dict[type, Callable[[str, str], Any]] = {
     int: _read_count,
     str: lambda _name, text: text,
 }
-_QUANTITIES = {"market_quantity_min", "market_quantity_max", "market_lot", "position_max"}
-_MULTIPLIERS = {
+QUANTITIES = {"market_quantity_min", "market_quantity_max", "market_lot", "position_max"}
+MULTIPLIERS = {
     "price_up", "price_down", "bid_up", "bid_down", "ask_up", "ask_down", "range_bid_up",
     "range_bid_down", "range_ask_up", "range_ask_down", "discount",
 }  # fmt: skip

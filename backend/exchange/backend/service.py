@@ -5,6 +5,7 @@ import gc
 from collections.abc import Callable, Sequence
 
 import structlog
+from starlette.types import ASGIApp
 
 from exchange.backend.admin import AdminApplication
 from exchange.backend.application import Application
@@ -59,7 +60,7 @@ class Backend:
 
     def __init__(self) -> None:
         self._current = Current()
-        self._listeners = Listeners()
+        self._listeners: Listeners | None = None
         self._vault: Vault | None = None
         self._application: Application | None = None
 
@@ -88,17 +89,23 @@ class Backend:
             self._application = public_application(
                 settings, self._current, members, operator, health, faults
             )
-            if faults is None:
-                await self._listeners.open("SERVER_ADDR", settings.server_addr, self._application)
-            else:
+            listeners = self._listeners = Listeners(
+                self._current.limits.connections, self._current.proxies
+            )
+            served: ASGIApp = self._application
+            if faults is not None:
                 log.warning("faults on request are on: what goes wrong may be meant to")
-                lines = Lines(self._application, faults)
-                await self._listeners.open(
-                    "SERVER_ADDR", settings.server_addr, lines, can_drop=True
-                )
+                served = Lines(self._application, faults)
+            await listeners.open(
+                "SERVER_ADDR",
+                settings.server_addr,
+                served,
+                share_port=settings.server_share_port,
+                can_drop=faults is not None,
+            )
             if settings.admin_token:
                 admin = AdminApplication(settings, self._current, operator, health, members, faults)
-                await self._listeners.open("ADMIN_ADDR", settings.admin_addr, admin)
+                await listeners.open("ADMIN_ADDR", settings.admin_addr, admin)
             else:
                 log.info("the admin API is off: ADMIN_TOKEN is empty")
         return self._vault
@@ -112,7 +119,8 @@ class Backend:
         health.set(False, "shutting down")
         if self._application is not None and self._application.announce_shutdown():
             await asyncio.sleep(SHUTDOWN_S)
-        await self._listeners.close()
+        if self._listeners is not None:
+            await self._listeners.close()
 
     async def _live(self, settings: Settings, health: Health, vault: Vault) -> None:
         is_checked = await server_check.check(

@@ -1,5 +1,6 @@
 """Requests and answers of the WebSocket API as text: one JSON object each."""
 
+import re
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -16,6 +17,8 @@ API_KEY_NAME = "apiKey"
 VERSION_PREFIX = "v3/"
 
 _NULL = msgspec.Raw(b"null")
+# What percent-encoding leaves alone, and the two marks between names and values.
+_is_plain = re.compile(r"[A-Za-z0-9_.~=&-]+", re.ASCII).fullmatch
 
 
 class SocketRequest(msgspec.Struct, frozen=True):
@@ -152,6 +155,9 @@ def _signed_text(values: dict[str, str]) -> tuple[bytes, bytes | None]:
     """
     pairs = [(name, values[name]) for name in sorted(values) if name != SIGNATURE_NAME]
     plain = "&".join(f"{name}={value}" for name, value in pairs)
+    marks = plain.count("="), plain.count("&") + 1
+    if _is_plain(plain) and marks == (len(pairs), len(pairs)):
+        return plain.encode(), None
     encoded = "&".join(f"{name}={quote_plus(value)}" for name, value in pairs)
     # A lone surrogate can be in JSON, and nowhere else.
     payload = plain.encode("utf-8", "replace")

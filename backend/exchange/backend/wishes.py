@@ -32,6 +32,13 @@ class NewAccount(Body):
     role: Literal["TRADER", "ADMIN"] = "TRADER"
 
 
+class NewFundedAccount(Body):
+    """Amounts by asset; a key comes with it."""
+
+    name: Name
+    funds: dict[AssetName, Text] = {}
+
+
 class NewPassword(Body):
     password: PasswordText
 

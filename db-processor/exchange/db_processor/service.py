@@ -4,6 +4,7 @@ It also forgets what nobody needs any more: the streams behind what is written, 
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Sequence
 from contextlib import aclosing
 
@@ -21,6 +22,7 @@ from exchange.postgres_db.snapshot import Position
 from exchange.redis.journal import ChainBroken, JournalGap, JournalLost
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
+from exchange.services import tracing
 from exchange.services.candles import SECONDS_KEPT, Interval
 from exchange.services.clock import now_us
 from exchange.services.messages import OutcomeFrame
@@ -155,12 +157,15 @@ class _Processor:
 
     async def _commit(self, batch: Sequence[OutcomeFrame]) -> None:
         commands = sum(len(frame.outcomes) for frame in batch)
+        began = time.perf_counter()
         with COMMIT_SECONDS.time():
             position = await write(self._connection, batch)
         self._number = position.number
         self._retention.note(position.number, commands, self._time())
         POSITION.set(position.number)
         BATCH_SIZE.observe(commands)
+        for frame in batch:
+            tracing.note_work("write", frame.outcomes, began=began)
 
     async def _tidy(self) -> None:
         self._tidied = now = self._time()

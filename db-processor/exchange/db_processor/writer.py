@@ -5,7 +5,17 @@ from typing import Any, assert_never
 
 import asyncpg
 import msgspec
-from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, Numeric, SmallInteger, Text
+from msgspec.structs import astuple
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Integer,
+    LargeBinary,
+    Numeric,
+    SmallInteger,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 from sqlalchemy.types import TypeEngine
 
@@ -20,6 +30,7 @@ from exchange.services.messages import (
     Amendment,
     AveragePrices,
     Balance,
+    Beginning,
     Counters,
     Key,
     Level,
@@ -30,12 +41,18 @@ from exchange.services.messages import (
     OutcomeFrame,
     PreventedMatch,
     Row,
+    SignedRequest,
     Trade,
     Transfer,
     Withdrawal,
     encode,
+    requests_since,
 )
 from exchange.services.process import WorldFailed
+
+COPY_ORDERS_MIN = 100
+"""From so many orders on, COPY is worth two more questions to Postgres: it writes a new row in half
+of the time of a statement for which the row may be there already."""
 
 
 class PositionMoved(WorldFailed):
@@ -73,17 +90,22 @@ async def _move_position(
 class _Changes:
     """What a batch leaves behind: the last state of each thing, and all that was added."""
 
-    def __init__(self, frames: Iterable[OutcomeFrame]) -> None:
+    def __init__(self, frames: Sequence[OutcomeFrame]) -> None:
         self._states: dict[type[Row], dict[Any, Row]] = {kind: {} for kind in _UPSERTS}
         self._order_numbers: dict[tuple[str, int], int] = {}
         self._trades: list[Trade] = []
+        # Where a market begins anew its candles go, and those of what was traded before are none.
+        self._told: dict[str, list[Trade]] = {}
         self._added: dict[type[Row], list[Row]] = {kind: [] for kind in _INSERTS}
+        self._requests, self._requests_since = _known_requests(frames)
         self._generations: list[tuple[int, int, int]] = []
         for frame in frames:
             for outcome in frame.outcomes:
                 self._take(outcome)
 
     async def write(self, connection: asyncpg.Connection) -> None:
+        if len(self._states[Order]) >= COPY_ORDERS_MIN:
+            await self._copy_new_orders(connection)
         for kind, states in self._states.items():
             if states:
                 arrays = _arrays(kind, states.values())
@@ -91,13 +113,30 @@ class _Changes:
                     arrays.append([self._order_numbers[identity] for identity in states])
                 await connection.execute(_UPSERTS[kind], *arrays)
         if self._trades:
-            await _copy(connection, self._trades)
-            await connection.execute(_MERGE_CANDLES, *_arrays(Candle, _all_candles(self._trades)))
+            await _copy(connection, Trade, map(astuple, self._trades))
+        if self._states[Beginning]:
+            await connection.execute(_DELETE_CANDLES, list(self._states[Beginning]))
+        if told := [trade for trades in self._told.values() for trade in trades]:
+            await connection.execute(_MERGE_CANDLES, *_arrays(Candle, _all_candles(told)))
         for kind, rows in self._added.items():
             if rows:
                 await connection.execute(_INSERTS[kind], *_arrays(kind, rows))
+        requests = _arrays(SignedRequest, self._requests)
+        await connection.execute(_KEEP_REQUESTS, *requests, self._requests_since)
         for generation in self._generations:
             await connection.execute(_INSERT_GENERATION, *generation)
+
+    async def _copy_new_orders(self, connection: asyncpg.Connection) -> None:
+        """Those with ids that their markets had not given out before, and that have no parts."""
+        orders, numbers = self._states[Order], self._order_numbers
+        last = dict(await connection.fetch(_LAST_ORDERS))
+        new = [
+            identity
+            for identity, order in orders.items()
+            if identity[1] > last.get(identity[0], 0) and order.special is None  # type: ignore[union-attr]  # of Order
+        ]
+        rows = [(*astuple(orders.pop(identity)), numbers[identity]) for identity in new]
+        await _copy(connection, Order, rows)
 
     def _take(self, outcome: Outcome) -> None:
         if isinstance(outcome.result, Opened):
@@ -115,6 +154,10 @@ class _Changes:
                     states[Balance][row.account, row.asset] = row
                 case Trade():
                     self._trades.append(row)
+                    self._told.setdefault(row.symbol, []).append(row)
+                case Beginning():
+                    states[Beginning][row.symbol] = row
+                    self._told.pop(row.symbol, None)
                 case Level():
                     pass  # The sum of the open orders, which are written.
                 case Counters() | AveragePrices() | Market():
@@ -137,6 +180,18 @@ class _Changes:
                     assert_never(row)
 
 
+def _known_requests(frames: Sequence[OutcomeFrame]) -> tuple[list[SignedRequest], int]:
+    """Those that the engine still knows behind the last frame, and which it has forgotten: each
+    frame makes it forget those of a deadline too long before its own time."""
+    known: list[SignedRequest] = []
+    since = 0
+    for frame in reversed(frames):
+        since = max(since, requests_since(frame.time))
+        signed = (outcome.signed_request for outcome in frame.outcomes)
+        known += [one for one in signed if one is not None and one.deadline >= since]
+    return known, since
+
+
 def _all_candles(trades: Iterable[Trade]) -> list[Candle]:
     shortest, *longer = STORED
     found = candles = fold_trades(trades, shortest)
@@ -146,28 +201,31 @@ def _all_candles(trades: Iterable[Trade]) -> list[Candle]:
     return found
 
 
-async def _copy(connection: asyncpg.Connection, trades: Iterable[Trade]) -> None:
+async def _copy(
+    connection: asyncpg.Connection, kind: type[msgspec.Struct], rows: Iterable[tuple[Any, ...]]
+) -> None:
     """By COPY's text format: its binary one has no whole numbers of 38 digits in asyncpg."""
-    lines = "".join(
-        "\t".join(map(_copy_text, msgspec.structs.astuple(trade))) + "\n" for trade in trades
-    )
+    lines = "".join("\t".join(map(_copy_text, row)) + "\n" for row in rows)
     await connection.copy_to_table(
-        STORED_IN[Trade].name,
-        columns=[column.name for column in columns(Trade)],
+        STORED_IN[kind].name,
+        columns=[column.name for column in _written(kind)],
         source=memoryview(lines.encode()),  # plain bytes would be taken for a file name
     )
 
 
-def _copy_text(value: int | str) -> str:
-    return value.translate(_COPY_ESCAPES) if isinstance(value, str) else str(value)
+def _copy_text(value: int | str | bytes | None) -> str:
+    if isinstance(value, str):
+        return value.translate(_COPY_ESCAPES)
+    if value is None:
+        return r"\N"
+    return rf"\\x{value.hex()}" if isinstance(value, bytes) else str(value)
 
 
 def _arrays(kind: type[msgspec.Struct], rows: Iterable[msgspec.Struct]) -> list[Any]:
     """One array for each field, as the statements take them."""
-    fields = zip(*map(msgspec.structs.astuple, rows), strict=True)
-    return [
-        _array(column.type, values) for column, values in zip(columns(kind), fields, strict=True)
-    ]
+    written = columns(kind)
+    fields = list(zip(*map(astuple, rows), strict=True)) or [()] * len(written)
+    return [_array(column.type, values) for column, values in zip(written, fields, strict=True)]
 
 
 def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> Sequence[Any] | str:
@@ -195,10 +253,13 @@ _ARRAY_TYPES: dict[type[TypeEngine[Any]], str] = {
 }
 
 
+def _written(kind: type[msgspec.Struct]) -> list[Column[Any]]:
+    """A message's columns, and what an order has besides."""
+    return [*columns(kind), orders.c.number] if kind is Order else columns(kind)
+
+
 def _insert(kind: type[msgspec.Struct]) -> str:
-    table, written = STORED_IN[kind], columns(kind)
-    if table is orders:
-        written = [*written, orders.c.number]
+    table, written = STORED_IN[kind], _written(kind)
     names = ", ".join(f'"{column.name}"' for column in written)
     arrays = ", ".join(
         f"${index}::{_ARRAY_TYPES[type(column.type)]}" for index, column in enumerate(written, 1)
@@ -227,6 +288,7 @@ _UPSERTS: dict[type[Row], str] = {
         ExchangeRules,
         Counters,
         AveragePrices,
+        Beginning,
         Order,
         OrderList,
         Balance,
@@ -236,7 +298,15 @@ _UPSERTS: dict[type[Row], str] = {
 _INSERTS: dict[type[Row], str] = {
     kind: _insert(kind) for kind in (Transfer, Amendment, PreventedMatch, Act)
 }
+_KEEP_REQUESTS = f"""
+    WITH forgotten AS (
+        DELETE FROM requests WHERE deadline < $4
+    )
+    {_insert(SignedRequest)}
+"""  # noqa: S608, our own names
+_LAST_ORDERS = "SELECT symbol, order_id FROM counters"
 _INSERT_GENERATION = "INSERT INTO generations (base, epoch, time) VALUES ($1, $2, $3)"
+_DELETE_CANDLES = "DELETE FROM candles WHERE symbol = ANY($1::text[])"
 _MERGE_CANDLES = f"""
     {_on_conflict(Candle)}
         open = CASE WHEN excluded.first_trade_id < candles.first_trade_id

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 from rich.table import Table
 
-from exchange.engine import cost_bench
+from exchange.engine import cost_bench, replay_bench, stream_bench
 from exchange.engine.recovery import begin_without_journal, diagnose
 from exchange.engine.replay import Replay, first_difference
 from exchange.engine.report import Check, as_builtins, as_text, conclusion
@@ -72,27 +72,94 @@ def bench(
         typer.Option("--size", min=100, max=2_000_000, help="Orders in the book; repeat it."),
     ] = None,
     turns: Annotated[int, typer.Option(min=1, max=1_000, help="Of each size.")] = 15,
+    resting: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=100,
+            max=1_000_000,
+            help="Orders in the book that the stream begins with; repeat it.",
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="Of the stream.")] = 3,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, max=30, help="After which another book's turn is cut off.")
+    ] = 2.0,
+    against: Annotated[
+        str, typer.Option(metavar="PYTHON", help="Of an environment that has other order books.")
+    ] = sys.executable,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
 ) -> None:
-    """What a command costs the engine beside 1,000 to 1,000,000 resting orders, and as many stops.
+    """What a command costs the engine beside 1,000 to 1,000,000 resting orders, and as many stops;
+    and how many it executes of a stream that order books from the package index get, too.
 
-    Example: exchange bench engine --size 1000 --size 100000
+    docs/performance.md says which ones are known, and how to install them.
+
+    Example: exchange bench engine --size 1000 --size 100000 --against books/bin/python
     """
     console = Console(stderr=True)
     if not as_json:
         console.print("Building the books …")
+    depths = tuple(resting or stream_bench.SIZES)
     with Progress(console=console, disable=as_json) as progress:
-        task = progress.add_task("measured", total=turns)
+        task = progress.add_task("every kind of command", total=turns)
         costs = cost_bench.measure(
             tuple(sizes or cost_bench.SIZES), turns, partial(progress.advance, task)
         )
+        streams = progress.add_task("", total=stream_bench.turns(depths, rounds))
+
+        def show(text: str) -> None:
+            progress.update(streams, description=text, advance=1)
+
+        stream = stream_bench.measure(depths, rounds, seconds, against, show)
     if as_json:
-        print(json.dumps({cost.size: cost.us for cost in costs}))
+        report = {"us": {cost.size: cost.us for cost in costs}, "stream": stream}
+        print(encode(report).decode())
+    else:
+        _print_costs(costs)
+        _print_stream(stream)
+
+
+@app.command("bench-replay")
+def bench_replay(
+    entries: Annotated[
+        int, typer.Option(min=1_000, max=10_000_000, help="Outcomes that are taken over.")
+    ] = 1_000_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+) -> None:
+    """How fast an engine that starts, or stands by, takes over what another one has done.
+
+    Example: exchange bench replay --entries 1000000
+    """
+    with Progress(console=Console(stderr=True), disable=as_json) as progress:
+        task = progress.add_task("taken over", total=entries)
+        report = replay_bench.measure(entries, partial(progress.advance, task))
+    if as_json:
+        print(encode(report).decode())
         return
+    print(
+        f"{report.entries:,} entries, {report.megabytes:,} MB, in {report.seconds:.1f} s"
+        f" ({report.processor_s:.1f} s of the processor):"
+        f" {report.entries / report.seconds:,.0f} a second"
+    )
+
+
+def _print_costs(costs: list[cost_bench.Cost]) -> None:
     table = Table("orders and stops", *(f"{kind.value} µs" for kind in cost_bench.Kind))
     for cost in costs:
         table.add_row(f"{cost.size:,}", *(f"{cost.us[kind]:.1f}" for kind in cost_bench.Kind))
     Console().print(table)
+
+
+def _print_stream(stream: stream_bench.Report) -> None:
+    table = Table("resting", "", "commands per second of processor", "min – max")
+    for row in stream.rows:
+        rate = f"{row.per_s:,.0f}" if row.per_s else "not installed"
+        between = f"{row.per_s_min:,.0f} – {row.per_s_max:,.0f}" if row.per_s else ""
+        table.add_row(f"{row.resting:,}", row.name, rate, between)
+    console = Console()
+    console.print(table)
+    for name, ratio in stream.ratios.items():
+        console.print(f"{name}: {ratio:.2f}")
 
 
 @app.command()

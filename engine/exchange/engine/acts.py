@@ -1,8 +1,10 @@
 """What is put on record of an act: who did what to whom and why, and what it was before and after."""
 
+import hashlib
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from exchange.services.commands import AnyCommand, Note
 from exchange.services.markets import Asset, ExchangeRules, Market
@@ -27,8 +29,34 @@ def author_of(command: AnyCommand) -> Author | None:
     return getattr(command, "author", None)
 
 
-def describe(command: AnyCommand, author: Author, changes: Changes, number: int, now: int) -> Act:
-    """The act that a command was, after it was executed."""
+class Record:
+    """The acts so far, of which only the last link has to be known to go on."""
+
+    def __init__(self) -> None:
+        self.link = ""
+
+    def add(
+        self, command: AnyCommand, author: Author, changes: Changes, number: int, now: int
+    ) -> Act:
+        """The act that a command was, after it was executed."""
+        act = linked(_describe(command, author, changes, number, now), self.link)
+        self.link = act.link
+        return act
+
+    def restore(self, act: Act) -> None:
+        self.link = act.link
+
+
+def linked(act: Act, before: str) -> Act:
+    """The act with its link to the one whose link is `before`, "" for the first."""
+    told = (
+        act.number, act.time, act.actor, act.act, act.subject, act.reason, act.before, act.after,
+        before,
+    )  # fmt: skip
+    return replace(act, link=hashlib.sha256(msgspec.json.encode(told)).hexdigest())
+
+
+def _describe(command: AnyCommand, author: Author, changes: Changes, number: int, now: int) -> Act:
     if isinstance(command, Note):
         act, subject, before, after = command.act, command.subject, "", ""
     else:

@@ -31,25 +31,25 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000)
 COMMANDS = 300
 """How often each kind of command is executed in a turn."""
 
-_UNIT = 10**8
+UNIT = 10**8
 _MIDDLE = 100_000_000
 """In ticks; the best prices are here, and the crowd's orders lie around it, one at each price."""
 _GAP = 1_000
-_PLENTY = 10**30
-_NOW = 1_700_000_000_000_000
+PLENTY = 10**30
+NOW = 1_700_000_000_000_000
 _CROWD, _TRADER = 1, 2
 
-_MARKET = Market(
+MARKET = Market(
     symbol="BENCH",
     base="BASE",
     quote="QUOTE",
     base_decimals=8,
     quote_decimals=16,
-    tick=_UNIT,
+    tick=UNIT,
     lot=1,
-    price_max=10 * _MIDDLE * _UNIT,
+    price_max=10 * _MIDDLE * UNIT,
     quantity_min=1,
-    quantity_max=_PLENTY,
+    quantity_max=PLENTY,
     notional_min=0,
     notional_max=0,
     rules=Rules(self_trade_default=SelfTrade.NONE),
@@ -99,26 +99,26 @@ class _Bench:
         self._engine = MatchingEngine()
         self._number = 0
         self._depth = size
-        for name, decimals in ((_MARKET.base, 8), (_MARKET.quote, 16)):
+        for name, decimals in ((MARKET.base, 8), (MARKET.quote, 16)):
             self._engine.restore(Asset(name, decimals))
-        self._engine.restore(_MARKET)
-        locked = {_MARKET.base: 0, _MARKET.quote: 0}
+        self._engine.restore(MARKET)
+        locked = {MARKET.base: 0, MARKET.quote: 0}
         for order in _crowd(size):
             self._engine.restore(order)
-            locked[_MARKET.quote if order.side is Side.BUY else _MARKET.base] += order.locked
+            locked[MARKET.quote if order.side is Side.BUY else MARKET.base] += order.locked
         for account in (_CROWD, _TRADER):
             self._engine.restore(Account(id=account, name=str(account), created=0))
             for asset, amount in locked.items():
                 held = amount if account == _CROWD else 0
                 self._engine.restore(
-                    Balance(account=account, asset=asset, free=_PLENTY, locked=held)
+                    Balance(account=account, asset=asset, free=PLENTY, locked=held)
                 )
         self._engine.restore(
             Counters(
-                symbol=_MARKET.symbol,
+                symbol=MARKET.symbol,
                 order_id=2 * size,
                 queue=3 * size,
-                last_price=_MIDDLE * _UNIT,
+                last_price=_MIDDLE * UNIT,
             )
         )
 
@@ -150,7 +150,7 @@ class _Bench:
         commands = [_named(command, number + place) for place, command in enumerate(commands)]
         began = time.perf_counter()
         outcomes = [
-            apply(number + place, command, _NOW) for place, command in enumerate(commands, 1)
+            apply(number + place, command, NOW) for place, command in enumerate(commands, 1)
         ]
         us = (time.perf_counter() - began) / len(commands) * 1_000_000
         self._number += len(commands)
@@ -168,26 +168,26 @@ def _named(command: PlaceOrder | CancelOrder, number: int) -> PlaceOrder | Cance
 
 
 def _cancel(order_id: int) -> CancelOrder:
-    return CancelOrder(account=_TRADER, symbol=_MARKET.symbol, order_id=order_id)
+    return CancelOrder(account=_TRADER, symbol=MARKET.symbol, order_id=order_id)
 
 
 def _buy(price: int) -> PlaceOrder:
-    return _placing(Side.BUY, OrderType.LIMIT, price=price * _UNIT)
+    return _placing(Side.BUY, OrderType.LIMIT, price=price * UNIT)
 
 
 def _sell(price: int) -> PlaceOrder:
-    return _placing(Side.SELL, OrderType.LIMIT, price=price * _UNIT)
+    return _placing(Side.SELL, OrderType.LIMIT, price=price * UNIT)
 
 
 def _stop(price: int) -> PlaceOrder:
-    return _placing(Side.BUY, OrderType.STOP_LOSS, stop_price=price * _UNIT)
+    return _placing(Side.BUY, OrderType.STOP_LOSS, stop_price=price * UNIT)
 
 
 def _placing(side: Side, type: OrderType, *, price: int = 0, stop_price: int = 0) -> PlaceOrder:
     order = NewOrder(
         side=side, type=type, price=price, stop_price=stop_price, quantity=1, client_order_id=""
     )
-    return PlaceOrder(account=_TRADER, symbol=_MARKET.symbol, order=order)
+    return PlaceOrder(account=_TRADER, symbol=MARKET.symbol, order=order)
 
 
 def _crowd(size: int) -> Iterator[Order]:
@@ -197,10 +197,10 @@ def _crowd(size: int) -> Iterator[Order]:
         side = Side.BUY if place % 2 else Side.SELL
         distance = _GAP + place - place % 2
         price = _MIDDLE - distance if side is Side.BUY else _MIDDLE + distance
-        yield _order(place + 1, side, OrderType.LIMIT, price * _UNIT, None)
+        yield _order(place + 1, side, OrderType.LIMIT, price * UNIT, None)
     for place in range(size):
         if place % 2:
-            stop_price = (2 * _MIDDLE + place) * _UNIT
+            stop_price = (2 * _MIDDLE + place) * UNIT
             special = Special(
                 stop_price=stop_price, waiting=True, lock_price=stop_price, working_time=0
             )
@@ -210,7 +210,7 @@ def _crowd(size: int) -> Iterator[Order]:
                 trailing_delta=1_000 + place % 1_000,
                 waiting=True,
                 trailing_from=2 * size + place + 1,
-                trailing_extreme=(_MIDDLE + size - place) * _UNIT,
+                trailing_extreme=(_MIDDLE + size - place) * UNIT,
                 working_time=0,
             )
             yield _order(size + place + 1, Side.SELL, OrderType.STOP_LOSS, 0, special)
@@ -221,7 +221,7 @@ def _order(
 ) -> Order:
     held_at = price if special is None else special.lock_price
     return Order(
-        symbol=_MARKET.symbol,
+        symbol=MARKET.symbol,
         id=order_id,
         account=_CROWD,
         client_order_id=f"c{order_id}",
@@ -233,11 +233,11 @@ def _order(
         quote_quantity=0,
         filled=0,
         filled_quote=0,
-        locked=held_at // _MARKET.base_unit if side is Side.BUY else 1,
+        locked=held_at // MARKET.base_unit if side is Side.BUY else 1,
         status=OrderStatus.NEW,
         queue=order_id,
-        created=_NOW,
-        updated=_NOW,
+        created=NOW,
+        updated=NOW,
         request=None,
         deadline=0,
         special=special,

@@ -4,13 +4,13 @@ Every command is planned first, which only reads and may refuse, and then commit
 assignment and asserts. The time is an argument; there is no clock, chance or environment in here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import assert_never
+from typing import Any, assert_never
 
 from msgspec.structs import replace
 
-from exchange.engine.acts import Changes, author_of, describe
+from exchange.engine.acts import Changes, Record, author_of
 from exchange.engine.ledger import SUPPLY_MAX, Ledger
 from exchange.engine.order_book import OrderBook
 from exchange.engine.registry import Registry
@@ -40,18 +40,20 @@ from exchange.services.commands import (
     PlaceOrder,
     ReplaceOrder,
     RequestWithdrawal,
+    Reset,
     RevokeKey,
     SetMode,
     Undecodable,
     Withdraw,
 )
-from exchange.services.markets import Asset, ExchangeRules, Market, market_fault
+from exchange.services.markets import Asset, ExchangeRules, Market, Mode, market_fault
 from exchange.services.messages import (
     Account,
     Act,
     Amendment,
     AveragePrices,
     Balance,
+    Beginning,
     Counters,
     Created,
     Done,
@@ -66,12 +68,15 @@ from exchange.services.messages import (
     Repeated,
     Result,
     Row,
+    SignedRequest,
     Trade,
     Transfer,
     TransferKind,
     Withdrawal,
     WithdrawalStatus,
 )
+
+_ONLY_THE_LAST_COUNTS = frozenset((Balance, Counters, AveragePrices))
 
 
 class MatchingEngine:
@@ -85,19 +90,42 @@ class MatchingEngine:
         self.withdrawals = Withdrawals(self.registry)
         self._rows: list[Row] = []
         self._changes: Changes = []
+        self._record = Record()
         self._desk = TradingDesk(self.registry, self.ledger, self.books, self._rows)
+        books, registry = self.books, self.registry
+        # Looked up by its type, since a follower has several rows for every command; None for what
+        # changes things that have rows of their own.
+        self._restorers: dict[type[Row], Callable[[Any], None] | None] = {
+            Order: lambda row: books[row.symbol].restore(row),
+            Balance: self.ledger.restore,
+            OrderList: lambda row: books[row.symbol].put_list(row),
+            AveragePrices: lambda row: books[row.symbol].restore_average(row),
+            Counters: lambda row: books[row.symbol].restore_counters(row),
+            Beginning: self._restore_beginning,
+            Market: self._restore_market,
+            Account: registry.restore,
+            Key: registry.restore,
+            Asset: registry.restore,
+            ExchangeRules: registry.restore,
+            Transfer: registry.restore,
+            Withdrawal: self.withdrawals.restore,
+            Act: self._record.restore,
+            Trade: None,
+            Amendment: None,
+            PreventedMatch: None,
+            Level: None,
+        }
 
     def apply(self, number: int, command: AnyCommand | Undecodable, now: int) -> Outcome:
         """Execute one command at a time in µs, and say everything that it led to."""
         if isinstance(command, Undecodable):
             result: Result = Rejected(reason=Reason.POISON, detail=command.fault)
             return Outcome(number=number, time=now, uid=0, request=None, deadline=0, result=result)
+        first = None
         if command.request is not None:
-            first = self.requests.number(command.request, now)
+            first = self.requests.number(command.request)
             if first is None:
-                self.requests.remember(command.request, number, command.deadline)
-        else:
-            first = None
+                self.requests.remember(SignedRequest(number, command.request, command.deadline))
         if first is not None:
             result = Repeated(number=first)
         else:
@@ -121,35 +149,40 @@ class MatchingEngine:
         """Take over what another engine's outcome says, without executing anything."""
         for row in outcome.rows:
             self.restore(row)
-        if outcome.request is not None and not isinstance(outcome.result, Repeated):
-            self.requests.remember(outcome.request, outcome.number, outcome.deadline)
+        self._remember(outcome)
+
+    def follow_all(self, outcomes: Iterable[Outcome], states: Iterable[Row]) -> None:
+        """The same of many outcomes, and of the last states of the things in them.
+
+        Of orders and what they depend on each state counts: it gives them their places.
+        """
+        for outcome in outcomes:
+            for row in outcome.rows:
+                if type(row) not in _ONLY_THE_LAST_COUNTS:
+                    self.restore(row)
+            self._remember(outcome)
+        for row in states:
+            if type(row) in _ONLY_THE_LAST_COUNTS:
+                self.restore(row)
 
     def restore(self, row: Row) -> None:
         """Take the new state of one thing. Open orders must come by market and queue."""
-        match row:
-            case Order():
-                self.books[row.symbol].restore(row)
-            case Balance():
-                self.ledger.restore(row)
-            case OrderList():
-                self.books[row.symbol].put_list(row)
-            case AveragePrices():
-                self.books[row.symbol].restore_average(row)
-            case Counters():
-                self.books[row.symbol].restore_counters(row)
-            case Market():
-                if row.symbol in self.books:
-                    self.books[row.symbol].market = row
-                else:
-                    self.books[row.symbol] = OrderBook(row)
-            case Account() | Key() | Asset() | ExchangeRules() | Transfer():
-                self.registry.restore(row)
-            case Withdrawal():
-                self.withdrawals.restore(row)
-            case Trade() | Amendment() | PreventedMatch() | Act() | Level():
-                pass  # what they changed has rows of its own
-            case _:
-                assert_never(row)
+        restore = self._restorers[type(row)]
+        if restore is not None:
+            restore(row)
+
+    def _restore_market(self, row: Market) -> None:
+        if row.symbol in self.books:
+            self.books[row.symbol].market = row
+        else:
+            self.books[row.symbol] = OrderBook(row)
+
+    def _restore_beginning(self, row: Beginning) -> None:
+        self.books[row.symbol].beginning = row
+
+    def _remember(self, outcome: Outcome) -> None:
+        if outcome.signed_request is not None:
+            self.requests.remember(outcome.signed_request)
 
     def jump(self, distance: int) -> None:
         """Move all counters on, past ids whose outcomes may be lost."""
@@ -220,6 +253,8 @@ class MatchingEngine:
                 return self._establishing(self.registry.changed_exchange(command))
             case ChangeAccount():
                 return self._plan_account_change(command, now)
+            case Reset():
+                return partial(self._reset, now)
             case _:
                 assert_never(command)
 
@@ -341,14 +376,14 @@ class MatchingEngine:
         result = plan()
         author = author_of(command)
         if author is not None and not isinstance(result, Repeated):
-            self._rows.append(describe(command, author, self._changes, number, now))
+            self._rows.append(self._record.add(command, author, self._changes, number, now))
         self._changes.clear()
         return result
 
     def _establish(self, rows: Iterable[Row], result: Result) -> Result:
         """Let things be as these rows say."""
         for row in rows:
-            if not isinstance(row, Counters):
+            if not isinstance(row, Counters | Beginning):
                 self._changes.append((self._known(row), row))
             self.restore(row)
             self._rows.append(row)
@@ -382,6 +417,16 @@ class MatchingEngine:
         self._rows.extend(self.ledger.take_changes())
         rows: list[Row] = [transfer] if withdrawal is None else [transfer, withdrawal]
         return self._establish(rows, Created(id=transfer.number))
+
+    def _reset(self, now: int) -> Result:
+        """Let every market be as if it had been created now, but for the numbers that it gives."""
+        rows: list[Row] = []
+        for symbol in sorted(self.books):
+            book = self.books[symbol]
+            self._desk.end_all(book, now)
+            rows.append(replace(book.market, mode=Mode.RUNNING, created=now))
+            rows.append(Beginning(symbol=symbol, trade_id=book.trade_id))
+        return self._establish(rows, Done())
 
     def _change_account(self, account: Account, now: int) -> Result:
         if account.stopped:

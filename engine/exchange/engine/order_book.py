@@ -9,7 +9,14 @@ from sortedcontainers import SortedDict
 from exchange.engine.triggers import Reaction, Triggers
 from exchange.services.average_price import AveragePrice
 from exchange.services.markets import Market
-from exchange.services.messages import AveragePrices, Counters, Level, Order, OrderList
+from exchange.services.messages import (
+    AveragePrices,
+    Beginning,
+    Counters,
+    Level,
+    Order,
+    OrderList,
+)
 from exchange.services.orders import Side
 
 
@@ -94,6 +101,8 @@ class OrderBook:
 
     def __init__(self, market: Market) -> None:
         self.market = market
+        self.beginning: Beginning | None = None
+        """Of its public past, if that does not begin with its first trade."""
         self.orders: dict[int, Order] = {}
         """All that are open, also those that wait for a price or for another order."""
         self.lists: dict[int, OrderList] = {}
@@ -222,6 +231,12 @@ class OrderBook:
     def restore_average(self, row: AveragePrices) -> None:
         self._average.restore(row.minutes)
 
+    def forget_prices(self) -> None:
+        """Be as before the first trade, as far as prices are concerned."""
+        self.last_price = 0
+        self._average_has_changed = bool(self._average.minutes())
+        self._average.restore(())
+
     def take_changed_levels(self) -> list[Level]:
         """The levels that differ from the last call, with their new quantities."""
         touched, self._touched = self._touched, {}
@@ -232,9 +247,11 @@ class OrderBook:
         ]
 
     def take_changed_average(self) -> AveragePrices | None:
-        """The minutes of the average, if there was a trade since the last call."""
+        """The minutes of the average, if there are others since the last call."""
         changed, self._average_has_changed = self._average_has_changed, False
-        return self.average_prices() if changed else None
+        if not changed:
+            return None
+        return AveragePrices(symbol=self.market.symbol, minutes=self._average.minutes())
 
     def counters(self) -> Counters:
         return Counters(

@@ -94,7 +94,7 @@ async def begin_without_journal(settings: Settings) -> Recovered:
     dsn = settings.database_dsn()
     now = now_us()
     async with await Outcomes.open(settings.redis_url) as outcomes:
-        replica = await load(dsn, outcomes, now)
+        replica = await load(dsn)
         # First in Postgres: whatever ends us here, the old journal is refused from now on.
         await outcomes.adopt(await epochs.renew_cluster(dsn))
     leadership = await Leadership.open(settings.redis_url)

@@ -30,7 +30,8 @@ class Reexecution:
     @classmethod
     def from_genesis(cls) -> "Reexecution":
         """A new exchange, which has the account of the exchange and nothing else."""
-        engine, state_hash = MatchingEngine(), StateHash()
+        engine = MatchingEngine()
+        state_hash = StateHash(engine.requests)
         state_hash.update(engine.registry.accounts.values())
         return cls(engine, state_hash, 0)
 

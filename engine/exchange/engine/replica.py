@@ -5,10 +5,8 @@ from collections import deque
 import structlog
 
 from exchange.engine.matching_engine import MatchingEngine
-from exchange.engine.request_memory import KEPT_US
-from exchange.engine.state_hash import StateHash
-from exchange.postgres_db.snapshot import REQUEST_AGE_MAX, Snapshot, open_snapshot
-from exchange.redis.outcomes import Outcomes
+from exchange.engine.state_hash import StateHash, last_states
+from exchange.postgres_db.snapshot import Snapshot, open_snapshot
 from exchange.services.commands import AnyCommand, Undecodable
 from exchange.services.messages import (
     Opened,
@@ -16,7 +14,6 @@ from exchange.services.messages import (
     OutcomeFrame,
     Reason,
     Rejected,
-    Repeated,
     Result,
 )
 from exchange.services.process import OperatorNeeded, WorldFailed
@@ -40,7 +37,7 @@ class Replica:
 
     def __init__(self, position: int = 0, epoch: int = 0) -> None:
         self.engine = MatchingEngine()
-        self.state_hash = StateHash()
+        self.state_hash = StateHash(self.engine.requests)
         self.position = position
         self.loaded_position = position
         self.epoch = epoch
@@ -54,7 +51,6 @@ class Replica:
             outcome = self.engine.apply(number, commands.popleft(), now)
             outcomes.append(outcome)
             rows += len(outcome.rows)
-        self.engine.requests.forget(now)
         return self._frame(tuple(outcomes), now)
 
     def refuse(self, command: AnyCommand | Undecodable, now: int, detail: str) -> OutcomeFrame:
@@ -86,19 +82,20 @@ class Replica:
         """Take over frames that another engine has appended, and check that we agree."""
         for frame in frames:
             assert frame.previous == self.position, (frame.previous, self.position)
-            for outcome in frame.outcomes:
-                self.engine.follow(outcome)
-            self.state_hash.update(row for outcome in frame.outcomes for row in outcome.rows)
+            states = last_states(row for outcome in frame.outcomes for row in outcome.rows)
+            self.engine.follow_all(frame.outcomes, states.values())
+            self.state_hash.take(states)
+            self.engine.requests.forget(frame.time)
             if self.state_hash.value != frame.state_hash:
                 raise HashMismatch(
                     f"The state after outcome {frame.last} is not the one that was journalled."
                     " Nothing was written. Compare the stores before you start another engine."
                 )
-            self.engine.requests.forget(frame.time)
             self.position = frame.last
 
     def _frame(self, outcomes: tuple[Outcome, ...], now: int) -> OutcomeFrame:
         self.state_hash.update(row for outcome in outcomes for row in outcome.rows)
+        self.engine.requests.forget(now)
         frame = OutcomeFrame(
             epoch=self.epoch,
             previous=self.position,
@@ -110,15 +107,13 @@ class Replica:
         return frame
 
 
-async def load(database_dsn: str, outcomes: Outcomes, now: int) -> Replica:
-    """The state that Postgres holds, its hash checked, with the memory of recent requests.
+async def load(database_dsn: str) -> Replica:
+    """The state that Postgres holds, its hash checked.
 
-    Raises HashMismatch where the rows are not what was journalled, WorldFailed where a store is
-    away.
+    Raises HashMismatch where the rows are not what was journalled, WorldFailed where it is away.
     """
     async with open_snapshot(database_dsn, application_name="engine") as snapshot:
-        replica = await load_snapshot(snapshot, now)
-    await remember_requests(replica, outcomes, now)
+        replica = await load_snapshot(snapshot)
     log.info(
         "loaded",
         position=replica.position,
@@ -127,54 +122,34 @@ async def load(database_dsn: str, outcomes: Outcomes, now: int) -> Replica:
     return replica
 
 
-async def load_snapshot(snapshot: Snapshot, now: int) -> Replica:
-    """The state that a snapshot holds; requests that created nothing only the stream knows."""
+async def load_snapshot(snapshot: Snapshot) -> Replica:
+    """The state that a snapshot holds."""
     replica = Replica(snapshot.position.number, snapshot.position.epoch)
-    await _load_state(replica, snapshot)
-    await _load_memory(replica.engine, snapshot, now - KEPT_US)
-    return replica
-
-
-async def _load_state(replica: Replica, snapshot: Snapshot) -> None:
     rows = [
         *await snapshot.control_rows(),
         *await snapshot.balances(),
         *await snapshot.open_lists(),
         *await snapshot.open_orders(),
         *await snapshot.open_withdrawals(),
+        *await snapshot.last_act(),
     ]
     for row in rows:
         replica.engine.restore(row)
     replica.state_hash.update(rows)
+    for signed in await snapshot.requests():
+        replica.engine.requests.remember(signed)
     expected = snapshot.position.state_hash
     if expected not in (replica.state_hash.value, NOT_COMPARABLE) and snapshot.position.number:
         raise HashMismatch(
             f"The rows in Postgres are not the state that was journalled at {replica.position}."
             " Somebody else has changed them: restore the database from a backup."
         )
-
-
-async def _load_memory(engine: MatchingEngine, snapshot: Snapshot, since: int) -> None:
-    """What decides beside the live state: used references, requests of a deadline since then."""
+    # References that are used stay used, long after what they named has ended.
     for transfer in await snapshot.transfers_by_reference():
-        engine.restore(transfer)
+        replica.engine.restore(transfer)
     for withdrawal in await snapshot.closed_withdrawals():
-        engine.restore(withdrawal)
-    for request, deadline, number in await snapshot.recent_requests(since):
-        engine.requests.remember(request, number, deadline)
-
-
-async def remember_requests(replica: Replica, outcomes: Outcomes, now: int) -> None:
-    """Learn what can still be repeated from the part of the stream that the rows came from.
-
-    The rows know only requests that created something; refusals and cancels stand here.
-    """
-    async for frame in outcomes.before(replica.position):
-        if frame.time < now - KEPT_US - REQUEST_AGE_MAX:
-            break
-        for outcome in frame.outcomes:
-            if outcome.request is not None and not isinstance(outcome.result, Repeated):
-                replica.engine.requests.remember(outcome.request, outcome.number, outcome.deadline)
+        replica.engine.restore(withdrawal)
+    return replica
 
 
 def check_claim(replica: Replica, outcome_top: int) -> None:

@@ -1,42 +1,46 @@
 """Which signed requests were executed lately, so that a repeat of one is answered, not executed."""
 
-SECOND_US = 1_000_000
-KEPT_US = 60 * SECOND_US
-"""How long behind its deadline a request is known. It may have waited in the journal meanwhile, and
-what only reduces exposure, such as a cancel, is executed however late it comes."""
+from hashlib import blake2b
+
+from exchange.services.messages import SECOND_US, SignedRequest, encode, requests_since
+
+_MODULUS = 2**64
 
 
 class RequestMemory:
-    """Requests by their hash; forgetting later than KEPT_US behind the deadline changes nothing."""
+    """Signed requests, each with the number of the command that it was executed as.
+
+    All of it decides, so it is part of the state: Postgres holds the same, and the hash shows it.
+    """
 
     def __init__(self) -> None:
-        self._numbers: dict[bytes, tuple[int, int]] = {}
+        self.hash = 0
+        """The sum of the hashes of all that is known, as in StateHash."""
+        self._numbers: dict[bytes, int] = {}
         self._by_second: dict[int, list[bytes]] = {}
-        self._forgotten_until = 0
+        self._hashes: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def number(self, request: bytes, now: int) -> int | None:
+    def number(self, request: bytes) -> int | None:
         """The number of the first command with this request, if that is still known."""
-        known = self._numbers.get(request)
-        return known[0] if known is not None and known[1] + KEPT_US >= now else None
+        return self._numbers.get(request)
 
-    def remember(self, request: bytes, number: int, deadline: int) -> None:
-        if request not in self._numbers:
-            self._by_second.setdefault(deadline // SECOND_US, []).append(request)
-        self._numbers[request] = (number, deadline)
-
-    def forget(self, now: int) -> None:
-        """Drop what is known no longer; cheap enough to be called for every frame."""
-        second = (now - KEPT_US) // SECOND_US
-        if second <= self._forgotten_until:
+    def remember(self, signed: SignedRequest) -> None:
+        if signed.request in self._numbers:
             return
-        self._forgotten_until = second
-        for past in [past for past in self._by_second if past < second]:
+        hashed = int.from_bytes(blake2b(encode(signed), digest_size=8).digest())
+        second = signed.deadline // SECOND_US
+        self._numbers[signed.request] = signed.number
+        self._by_second.setdefault(second, []).append(signed.request)
+        self._hashes[second] = self._hashes.get(second, 0) + hashed
+        self.hash = (self.hash + hashed) % _MODULUS
+
+    def forget(self, time: int) -> None:
+        """Drop what is known no longer behind a frame of this time; cheap enough for every one."""
+        since = requests_since(time)
+        for past in [second for second in self._by_second if second * SECOND_US < since]:
             for request in self._by_second.pop(past):
-                deadline = self._numbers[request][1]
-                if deadline // SECOND_US == past:
-                    del self._numbers[request]
-                else:
-                    self._by_second.setdefault(deadline // SECOND_US, []).append(request)
+                del self._numbers[request]
+            self.hash = (self.hash - self._hashes.pop(past)) % _MODULUS

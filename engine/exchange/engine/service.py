@@ -6,6 +6,7 @@ from then on every append is checked against its claim.
 
 import asyncio
 import gc
+import time
 from collections import deque
 from contextlib import aclosing
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from exchange.redis.journal import ChainBroken, CommandFrame, Journal, JournalGa
 from exchange.redis.leadership import Claim, Leadership, Vigil
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
+from exchange.services import tracing
 from exchange.services.clock import now_us
 from exchange.services.messages import JUMP
 from exchange.services.process import Health, WorldFailed, until_stopped
@@ -41,7 +43,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         # Whoever leads is listened for while the state is loaded: silence is silence.
         vigil = await Vigil.open(settings.redis_url)
         try:
-            replica = await load(dsn, outcomes, now_us())
+            replica = await load(dsn)
             # What was loaded stays: the collector need not walk through it again and again.
             gc.collect()
             gc.freeze()
@@ -205,6 +207,7 @@ async def _execute(frames: list[CommandFrame], lead: _Lead) -> None:
     commands = deque(command for frame in frames for command in frame.commands)
     while commands:
         waiting = tuple(commands)
+        began = time.perf_counter()
         with metrics.FRAME_SECONDS.time():
             if caution.is_due(replica):
                 frame = await caution.execute(commands.popleft(), replica, leadership, now_us())
@@ -213,6 +216,7 @@ async def _execute(frames: list[CommandFrame], lead: _Lead) -> None:
                     frame = replica.execute(commands, now_us())
                 await leadership.append(frame)
         metrics.count(waiting, frame)
+        tracing.note_work("execute", frame.outcomes, began=began)
 
 
 async def _stop_cleanly(lead: _Lead) -> None:

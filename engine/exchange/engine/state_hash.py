@@ -4,10 +4,12 @@ It is the sum of the hashes of all live rows, so that a change costs the rows th
 set of rows, loaded in any order, has the same one.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from hashlib import blake2b
-from typing import assert_never
+from operator import attrgetter
+from typing import Any
 
+from exchange.engine.request_memory import RequestMemory
 from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import (
     Account,
@@ -15,6 +17,7 @@ from exchange.services.messages import (
     Amendment,
     AveragePrices,
     Balance,
+    Beginning,
     Counters,
     Key,
     Level,
@@ -33,57 +36,77 @@ _MODULUS = 2**64
 
 class StateHash:
     """Live are accounts, keys, assets, markets and the rules of the exchange, counters, average
-    prices, balances, and open orders, lists and withdrawals."""
+    prices, beginnings, balances, open orders, lists and withdrawals, the last act, which the next
+    one is linked to, and the requests that are remembered."""
 
-    def __init__(self) -> None:
+    def __init__(self, requests: RequestMemory) -> None:
+        self._requests = requests
         self._hashes: dict[Hashable, int] = {}
-        self.value = 0
+        self._sum = 0
 
     def __len__(self) -> int:
         """Of how many rows."""
-        return len(self._hashes)
+        return len(self._hashes) + len(self._requests)
+
+    @property
+    def value(self) -> int:
+        return (self._sum + self._requests.hash) % _MODULUS
 
     def update(self, rows: Iterable[Row]) -> None:
         """Take the new states of things; of several for one thing the last counts."""
-        changed: dict[Hashable, Row] = {}
-        for row in rows:
-            if (identity := _identity(row)) is not None:
-                changed[identity] = row
-        for identity, row in changed.items():
+        self.take(last_states(rows))
+
+    def take(self, states: Mapping[Hashable, Row]) -> None:
+        """The same of states that are the only ones of their things already."""
+        for identity, row in states.items():
             before = self._hashes.pop(identity, 0)
             after = 0
-            if not isinstance(row, Order | OrderList | Withdrawal) or row.is_open:
+            if _is_live(row):
                 after = int.from_bytes(blake2b(encode(row), digest_size=8).digest())
                 self._hashes[identity] = after
-            self.value = (self.value + after - before) % _MODULUS
+            self._sum = (self._sum + after - before) % _MODULUS
 
 
-def _identity(row: Row) -> Hashable:
-    """What a row is the state of; None for rows that are no live state."""
-    match row:
-        case Order():
-            return ("order", row.symbol, row.id)
-        case OrderList():
-            return ("list", row.id)
-        case Balance():
-            return ("balance", row.account, row.asset)
-        case Counters():
-            return ("counters", row.symbol)
-        case AveragePrices():
-            return ("average", row.symbol)
-        case ExchangeRules():
-            return ("exchange",)
-        case Account():
-            return ("account", row.id)
-        case Key():
-            return ("key", row.api_key)
-        case Asset():
-            return ("asset", row.name)
-        case Market():
-            return ("market", row.symbol)
-        case Withdrawal():
-            return ("withdrawal", row.reference)
-        case Trade() | Transfer() | Act() | Level() | Amendment() | PreventedMatch():
-            return None
-        case _:
-            assert_never(row)
+_CLOSING = (Order, OrderList, Withdrawal)
+
+
+def _is_live(row: Row) -> bool:
+    """Whether there still is something; of an average nothing is left when a market is reset."""
+    if isinstance(row, AveragePrices):
+        return bool(row.minutes)
+    return not isinstance(row, _CLOSING) or row.is_open
+
+
+def last_states(rows: Iterable[Row]) -> dict[Hashable, Row]:
+    """The last state of each thing that the rows are about; rows that are no live state are left
+    out."""
+    states: dict[Hashable, Row] = {}
+    for row in rows:
+        kind = type(row)
+        identity = _IDENTITIES[kind]
+        if identity is not None:
+            states[kind, identity(row)] = row
+    return states
+
+
+# Looked up by its type, since a row is here several times for every command.
+_IDENTITIES: dict[type[Row], Callable[[Any], Hashable] | None] = {
+    Order: attrgetter("symbol", "id"),
+    OrderList: attrgetter("id"),
+    Balance: attrgetter("account", "asset"),
+    Counters: attrgetter("symbol"),
+    AveragePrices: attrgetter("symbol"),
+    Beginning: attrgetter("symbol"),
+    ExchangeRules: lambda _: None,
+    Account: attrgetter("id"),
+    Key: attrgetter("api_key"),
+    Asset: attrgetter("name"),
+    Market: attrgetter("symbol"),
+    Withdrawal: attrgetter("reference"),
+    Trade: None,
+    Transfer: None,
+    Act: lambda _: None,
+    Level: None,
+    Amendment: None,
+    PreventedMatch: None,
+}

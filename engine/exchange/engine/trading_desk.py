@@ -245,6 +245,12 @@ class TradingDesk:
             if orders:
                 self._cancel(book, orders, now, is_last=True)
 
+    def end_all(self, book: OrderBook, now: int) -> None:
+        """End all orders of everybody in a market, oldest first, and forget its prices."""
+        # Nothing may be set off by a price that is gone.
+        book.forget_prices()
+        self._cancel(book, sorted(book.orders.values(), key=_id), now, is_last=True)
+
     def _cancel(
         self, book: OrderBook, orders: Sequence[Order], now: int, *, is_last: bool, name: str = ""
     ) -> Canceled:
@@ -292,9 +298,13 @@ class TradingDesk:
             placed = placing()
             assert isinstance(placed, Placed), placed
             return Replaced(canceled=canceled, placed=placed)
-        if isinstance(canceled, Canceled):
-            self._trading.finish(book)
-        return Replaced(canceled=canceled, placed=placing)
+        if isinstance(canceled, Rejected):
+            return Replaced(canceled=canceled, placed=placing)
+        self._trading.finish(book)
+        rejected = replace(
+            new_order(command, command.order, book, -1, now), status=OrderStatus.REJECTED
+        )
+        return Replaced(canceled=canceled, placed=placing, rejected=rejected)
 
     def plan_amend(self, command: AmendOrder, number: int, now: int) -> Rejected | Commit:
         book = self._book_for_cancel(command.symbol)
@@ -333,6 +343,10 @@ class TradingDesk:
         self._rows.extend(history)
         self._trading.finish(book)
         return Amended(symbol=book.market.symbol, order_id=order_id)
+
+
+def _id(order: Order) -> int:
+    return order.id
 
 
 def _list_features(command: PlaceList) -> list[Feature]:

@@ -7,9 +7,10 @@ followed from those rows to where the journal ends; and the commands, executed a
 from collections.abc import AsyncGenerator, Callable
 from typing import NamedTuple
 
+from exchange.engine.acts import linked
 from exchange.engine.invariants import book_doubts, money_doubts
 from exchange.engine.reexecution import Reexecution
-from exchange.engine.replica import HashMismatch, Replica, load_snapshot, remember_requests
+from exchange.engine.replica import HashMismatch, Replica, load_snapshot
 from exchange.engine.report import Check, Report
 from exchange.engine.stream_check import StreamCheck
 from exchange.postgres_db import audit, epochs
@@ -74,6 +75,7 @@ class _Verification:
             await audit.take_time(snapshot)
             for question in (*audit.CHEAP, *audit.THOROUGH):
                 await self._ask(snapshot, question)
+            await self._check_record(snapshot)
             replica = await self._load(snapshot)
             stream = await self._check_streams(snapshot, top)
             again = None
@@ -123,6 +125,24 @@ class _Verification:
             )
         )
 
+    async def _check_record(self, snapshot: Snapshot) -> None:
+        """Each act with its link to the one before; that the last one is there, the state says."""
+        check = Check(
+            name="record",
+            promise="No act was changed, left out or put in since it was done",
+            things="acts",
+        )
+        link, last = "", 0
+        while acts := await snapshot.acts(last, ROWS_AT_ONCE):
+            for act in acts:
+                # The oldest may be of a time without links.
+                if (act.link or link) and linked(act, link) != act:
+                    check.doubt(f"act {act.number} is not what was done, or one before it is gone")
+                link, last = act.link, act.number
+            check.checked += len(acts)
+            self._watch.reached(check.promise, check.checked)
+        self._found(check)
+
     async def _load(self, snapshot: Snapshot) -> Replica | None:
         """The state in Postgres, if it is the one that was journalled."""
         position = snapshot.position
@@ -134,7 +154,7 @@ class _Verification:
         self._watch.reached(check.promise, 0)
         replica = None
         try:
-            replica = await load_snapshot(snapshot, await snapshot.time())
+            replica = await load_snapshot(snapshot)
             check.checked = len(replica.state_hash)
         except OperatorNeeded as fault:
             check.doubt(str(fault))
@@ -145,9 +165,7 @@ class _Verification:
 
     async def _second(self, snapshot: Snapshot) -> Reexecution:
         """The same state once more, for the commands that come after it."""
-        now = await snapshot.time()
-        replica = await load_snapshot(snapshot, now)
-        await remember_requests(replica, self._outcomes, now)
+        replica = await load_snapshot(snapshot)
         return Reexecution(replica.engine, replica.state_hash, replica.position)
 
     async def _check_streams(self, snapshot: Snapshot, top: int) -> StreamCheck:

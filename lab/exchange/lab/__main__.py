@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from exchange.lab import fanout_bench, order_bench, overload_bench, recovery_bench
+from exchange.lab import (
+    fanout_bench,
+    latency_bench,
+    order_bench,
+    overload_bench,
+    recovery_bench,
+)
 from exchange.lab.chaos import report as chaos_report
 from exchange.lab.chaos import run as chaos_run
 from exchange.lab.chaos import subject as chaos_subject
@@ -42,12 +49,15 @@ def orders(
     seconds: Annotated[float, typer.Option(min=0.5, max=60, help="Length of a turn.")] = 5.0,
     rounds: Annotated[int, typer.Option(min=1, max=20, help="Turns of each contender.")] = 3,
     connections: Annotated[
-        int, typer.Option(min=1, max=1_000, help="Requests in flight, one on each connection.")
-    ] = 64,
+        int, typer.Option(min=1, max=1_000, help="Requests in flight at a time.")
+    ] = 256,
     seed: Annotated[int, typer.Option(help="Of the random orders.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
 ) -> None:
-    """Signed, durable orders over REST beside a trivial FastAPI + pydantic handler.
+    """Signed, durable orders over both APIs, beside a trivial handler and a naive pipeline.
+
+    A contender that never waits (closed loop) shows how much goes through; at half of that rate,
+    whatever comes back (open loop), latencies count from when an order was due.
 
     Example: exchange bench orders --seconds 5 --rounds 3
     """
@@ -99,27 +109,77 @@ def overload(
 
 
 @bench.command()
-def recovery(
-    rounds: Annotated[int, typer.Option(min=1, max=100, help="Kills of each process.")] = 10,
+def latency(
+    orders: Annotated[
+        int, typer.Option(min=10, max=20_000, help="One after another, by one client.")
+    ] = 2_000,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
 ) -> None:
-    """How long after kill -9 of each process what it is for is done again.
+    """Where the time of an order goes that has the exchange to itself.
+
+    Example: exchange bench latency --orders 2000
+    """
+    total = latency_bench.WARM_UP + orders
+    with Progress(console=Console(stderr=True), disable=json) as progress:
+        task = progress.add_task("placing orders", total=total)
+        try:
+            report = latency_bench.run(orders, partial(progress.advance, task))
+        except chaos_subject.SubjectFault as fault:
+            sys.exit(str(fault))
+    if json:
+        print(msgspec.json.encode(report).decode())
+        return
+    table = Table("µs", "p50", "p99", "p99.9")
+    for stage in report.stages:
+        numbers = (stage.p50_us, stage.p99_us, stage.p99_9_us)
+        table.add_row(stage.name, *(f"{number:,.0f}" for number in numbers))
+    means = Table("as the processes see it", "mean µs")
+    for name, mean in report.means_us.items():
+        means.add_row(name, f"{mean:,.0f}")
+    console = Console()
+    console.print(table)
+    console.print(means)
+
+
+@bench.command()
+def recovery(
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Kills of each process.")] = 10,
+    open_orders: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1, max=1_000_000, help="Again with so many; repeat it.  [default: 1000, 100000]"
+        ),
+    ] = None,
+    entries: Annotated[
+        int, typer.Option(min=0, max=10_000_000, help="Outcomes that an engine takes over.")
+    ] = 1_000_000,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+) -> None:
+    """How long after kill -9 of each process what it is for is done again, also with many open
+    orders; and how fast an engine takes over what another one has done.
 
     Example: exchange bench recovery --rounds 10
     """
     try:
-        rows = recovery_bench.run(rounds, lambda text: print(text, file=sys.stderr, flush=True))
+        report = recovery_bench.run(
+            rounds,
+            tuple(open_orders or (1_000, 100_000)),
+            entries,
+            lambda text: print(text, file=sys.stderr, flush=True),
+        )
     except (recovery_bench.NotRecovered, chaos_subject.SubjectFault) as fault:
         sys.exit(str(fault))
     if json:
-        print(msgspec.json.encode(rows).decode())
+        print(msgspec.json.encode(report).decode())
         return
     table = Table("killed", "until", "times", "median s", "max s")
-    for row in rows:
+    for row in report.rows:
         table.add_row(
             row.killed, row.what, str(row.times), f"{row.median_s:.2f}", f"{row.max_s:.2f}"
         )
     Console().print(table)
+    if (replay := report.replay) is not None:
+        print(f"{replay.entries:,} outcomes taken over in {replay.seconds:.1f} s")
 
 
 @bench.command()

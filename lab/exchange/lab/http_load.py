@@ -1,7 +1,4 @@
-"""A closed-loop HTTP load generator that costs little: the server under test shares its machine.
-
-Each connection sends the next request when it has the answer to the last one.
-"""
+"""An HTTP load generator that costs little: the server under test shares its machine."""
 
 import asyncio
 import time
@@ -10,38 +7,72 @@ from typing import cast
 
 from msgspec import Struct
 
+from exchange.lab.histogram import Histogram
+
+FAILURES_KEPT = 10
+
 
 class Load(Struct, frozen=True):
-    """What a bounded burst of requests measured; latencies in seconds."""
+    """What a bounded burst of requests measured; `seconds` from its first to its last one."""
 
     seconds: float
-    latencies: list[float]
+    latencies: Histogram
     failures: list[bytes]
 
     @property
     def per_second(self) -> float:
         return len(self.latencies) / self.seconds
 
-    def percentile_ms(self, percent: float) -> float:
-        ordered = sorted(self.latencies)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] * 1_000
+
+class Client:
+    """Sends one request at a time, from when it is told to `begin` to the end of the load.
+
+    In a closed loop a request is due when the one before it was answered. In an open loop one is due
+    at each interval, whatever became of those before; a latency counts from there, so that what had
+    to wait for a slow answer is slow too (no coordinated omission).
+    """
+
+    def __init__(self, send: Callable[[], None], end: float, interval_s: float) -> None:
+        """`end` is a time of `time.perf_counter`; without an interval the loop is closed."""
+        self.latencies = Histogram()
+        self.failures: list[bytes] = []
+        self._send, self._end, self._interval_s = send, end, interval_s
+        self._due = 0.0
+        self._loop = asyncio.get_running_loop()
+
+    def begin(self, *, share: float) -> None:
+        """`share` of an interval from now, so that not all clients send at the same time."""
+        self._due = time.perf_counter() + share * self._interval_s
+        self._loop.call_later(share * self._interval_s, self._send)
+
+    def answered(self, failure: bytes | None) -> bool:
+        """Take note of the answer, and send the next one when it is due; False: it was the last."""
+        now = time.perf_counter()
+        self.latencies.add(now - self._due)
+        if failure is not None and len(self.failures) < FAILURES_KEPT:
+            self.failures.append(failure)
+        self._due = self._due + self._interval_s if self._interval_s else now
+        if max(now, self._due) >= self._end:
+            return False
+        if self._due > now:
+            self._loop.call_later(self._due - now, self._send)
+        else:
+            self._send()
+        return True
 
 
 class _Connection(asyncio.Protocol):
-    """One keep-alive connection; understands answers with a Content-Length."""
+    """One keep-alive connection with one client; understands answers with a Content-Length."""
 
-    def __init__(self, next_request: Callable[[], bytes], end: float) -> None:
-        self.latencies: list[float] = []
-        self.failures: list[bytes] = []
+    def __init__(self, next_request: Callable[[], bytes], end: float, interval_s: float) -> None:
+        self.client = Client(self._send, end, interval_s)
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._next_request = next_request
-        self._end = end
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are not derived from asyncio's.
         self._transport = cast("asyncio.Transport", transport)
-        self._send()
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -49,44 +80,50 @@ class _Connection(asyncio.Protocol):
             return
         head, _, body = self._received.partition(b"\r\n\r\n")
         self._received = b""
-        now = time.perf_counter()
-        self.latencies.append(now - self._sent)
-        if not head.startswith(b"HTTP/1.1 200") and len(self.failures) < 10:
-            self.failures.append(body)
-        if now < self._end:
-            self._send()
-        else:
+        if not self.client.answered(None if head.startswith(b"HTTP/1.1 200") else body):
+            self.done.set_result(None)
             self._transport.close()
 
     def connection_lost(self, fault: Exception | None) -> None:
-        if time.perf_counter() < self._end:
-            self.failures.append(f"connection lost: {fault}".encode())
         if not self.done.done():
+            self.client.failures.append(f"connection lost: {fault}".encode())
             self.done.set_result(None)
 
     def _send(self) -> None:
-        request = self._next_request()
-        self._sent = time.perf_counter()
-        self._transport.write(request)
+        self._transport.write(self._next_request())
 
 
 async def load(
-    host: str, port: int, next_request: Callable[[], bytes], *, connections: int, seconds: float
+    host: str,
+    port: int,
+    next_request: Callable[[], bytes],
+    *,
+    connections: int,
+    seconds: float,
+    per_s: float = 0,
 ) -> Load:
-    """Keep `connections` requests in flight for `seconds`; ends within ten seconds after that."""
+    """Keep `connections` requests in flight for `seconds`, or send `per_s` of them whatever comes
+    back; ends within ten seconds after that."""
     began = time.perf_counter()
+    end, interval_s = began + seconds, connections / per_s if per_s else 0.0
     opened = []
-    for _ in range(connections):
+    for number in range(connections):
         _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: _Connection(next_request, began + seconds), host, port
+            lambda: _Connection(next_request, end, interval_s), host, port
         )
+        connection.client.begin(share=number / connections)
         opened.append(connection)
     async with asyncio.timeout(seconds + 10):
         await asyncio.gather(*(connection.done for connection in opened))
+    return summary(time.perf_counter() - began, [connection.client for connection in opened])
+
+
+def summary(seconds: float, clients: list[Client]) -> Load:
+    """What all clients have measured together."""
     return Load(
-        time.perf_counter() - began,
-        [latency for connection in opened for latency in connection.latencies],
-        [failure for connection in opened for failure in connection.failures],
+        seconds,
+        Histogram(client.latencies for client in clients),
+        [failure for client in clients for failure in client.failures],
     )
 
 

@@ -117,7 +117,7 @@ class _Overload:
         calm = await load(
             "127.0.0.1", self._port, requests, connections=CALM_CONNECTIONS, seconds=CALM_S
         )
-        return round(calm.percentile_ms(50), 2)
+        return round(calm.latencies.percentile_ms(50), 2)
 
     async def _overload(self, per_s: float) -> OpenLoad:
         watching = asyncio.create_task(self._watch_memory())

@@ -1,7 +1,11 @@
-"""`exchange bench recovery`: from kill -9 of each process to what it is for being done again."""
+"""`exchange bench recovery`: from kill -9 of each process to what it is for being done again.
+
+With as many open orders as somebody wants to know of; and how fast outcomes are taken over.
+"""
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import signal
@@ -13,10 +17,13 @@ from collections.abc import Callable
 from functools import partial
 from urllib.parse import urlsplit
 
+import msgspec
+import uvloop
 from msgspec import Struct
 
 from exchange.lab import running
 from exchange.lab.chaos.subject import Subject, exchange
+from exchange.lab.http_load import load
 from exchange.lab.traders import SYMBOL, Signer, Trader
 from exchange.services.admin import Admin
 from exchange.services.children import HEALTHY_S, is_running
@@ -28,6 +35,7 @@ POLL_S = 0.01
 QUIET_S = HEALTHY_S
 """Whoever dies again and again is started again later and later; that is not what is measured."""
 PARTS = ("engine", "backend", "redis", "db-processor", "postgres", "websocket")
+CROWD, CONNECTIONS = 10, 64
 WITH_STANDBY = "engine, with a standby"
 
 
@@ -45,8 +53,36 @@ class NotRecovered(Exception):
     """Something was not done again within a minute; the text says what."""
 
 
-def run(rounds: int, say: Callable[[str], None]) -> list[Row]:
+class Replayed(Struct, frozen=True):
+    """How long an engine takes to take over so many outcomes."""
+
+    entries: int
+    megabytes: int
+    seconds: float
+    processor_s: float
+
+
+class Report(Struct, frozen=True):
+    """`replay` is None where nobody asked for it."""
+
+    rows: list[Row]
+    replay: Replayed | None
+
+
+def run(
+    rounds: int, open_orders: tuple[int, ...], entries: int, say: Callable[[str], None]
+) -> Report:
     """On an exchange of its own, which is removed afterwards."""
+    rows = _kills(rounds, open_orders, say)
+    if not entries:
+        return Report(rows, None)
+    say(f"taking over {entries:,} outcomes …")
+    command = [sys.executable, "-m", "exchange.engine", "bench-replay", f"--entries={entries}"]
+    printed = subprocess.run([*command, "--json"], capture_output=True, check=True).stdout
+    return Report(rows, msgspec.json.decode(printed, type=Replayed))
+
+
+def _kills(rounds: int, open_orders: tuple[int, ...], say: Callable[[str], None]) -> list[Row]:
     say("starting an exchange …")
     with exchange(None) as subject:
         found = subject.run
@@ -63,6 +99,15 @@ def run(rounds: int, say: Callable[[str], None]) -> list[Row]:
         with _Pair(subject) as pair:
             seconds = [_recovery(pair.await_leader, asking.trades, "order") for _ in range(rounds)]
         rows.append(_row(WITH_STANDBY, "order", seconds))
+        crowd = _Crowd(subject, admin)
+        for count in sorted(open_orders):
+            say(f"placing {count:,} orders …")
+            crowd.grow(count)
+            for part in ("engine", "backend", "redis"):
+                say(f"killing: {part} …")
+                victim = partial(_living, subject, part)
+                seconds = [_recovery(victim, asking.trades, "order") for _ in range(rounds)]
+                rows.append(_row(f"{part}, with {crowd.count:,} open orders", "order", seconds))
     return rows
 
 
@@ -140,6 +185,37 @@ def _status(port: int | None, method: str, target: str, headers: dict[str, str])
             return connection.getresponse().status
         except (OSError, http.client.HTTPException):
             return 0
+
+
+class _Crowd:
+    """Accounts with orders that nobody takes."""
+
+    def __init__(self, subject: Subject, admin: Admin) -> None:
+        self.count = 0
+        self._subject = subject
+        # An account may have 200 open orders in a market, unless an operator says otherwise.
+        admin.post("markets", SYMBOL, "rules", body={"rules": {"orders_max": "10000000"}})
+        traders = [Trader(*running.funded_account(admin, f"crowd-{one}")) for one in range(CROWD)]
+        self._names = itertools.count()
+        self._signers = itertools.cycle([Signer(trader) for trader in traders])
+
+    def grow(self, count: int) -> None:
+        """To at least so many orders."""
+        port = urlsplit(self._subject.run.api).port or 0
+        while self.count < count:
+            seconds = min(2.0, max(0.1, (count - self.count) / 5_000))
+            placed = uvloop.run(
+                load("127.0.0.1", port, self._request, connections=CONNECTIONS, seconds=seconds)
+            )
+            if placed.failures:
+                raise NotRecovered(placed.failures[0].decode(errors="replace"))
+            self.count += len(placed.latencies)
+
+    def _request(self) -> bytes:
+        name = next(self._names)
+        price = f"{50 + name % 4_000 // 100}.{name % 100:02}"
+        wish = "side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.1"
+        return next(self._signers).order(f"{wish}&price={price}&newClientOrderId=crowd-{name}")
 
 
 class _Pair:

@@ -9,14 +9,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from exchange.services.admin import Admin
 from exchange.services.embedded import free_port
-from exchange.services.run_file import Run, read_run
+from exchange.services.own_exchange import own_exchange
+from exchange.services.run_file import Run
 
 START_S_MAX = 60.0
 STOP_S_MAX = 15.0
@@ -26,20 +27,11 @@ LOOK_S = 0.1
 @contextlib.contextmanager
 def exchange() -> Iterator[Run]:
     """`exchange up` on free ports and in a folder of its own, which is deleted at the end."""
-    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder:
-        data = Path(folder) / "data"
-        arguments = [
-            "up",
-            "--data",
-            str(data),
-            "--api-port",
-            str(free_port()),
-            "--ws-port",
-            str(free_port()),
-        ]
-        command = [sys.executable, "-m", "exchange.services", *arguments]
-        with _process(command):
-            yield _wait_for_run(data)
+    with (
+        tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder,
+        own_exchange(Path(folder) / "data") as one,
+    ):
+        yield one.run
 
 
 @contextlib.contextmanager
@@ -51,6 +43,20 @@ def baseline() -> Iterator[int]:
         "--host", "127.0.0.1", "--port", port, "--no-access-log", "--log-level", "warning",
     ]  # fmt: skip
     with _process(command):
+        _wait_for_answer(f"http://127.0.0.1:{port}/docs")
+        yield int(port)
+
+
+@contextlib.contextmanager
+def naive_pipeline(redis_url: str) -> Iterator[int]:
+    """The naive pipeline: its handler and its worker, a process each; gives its port."""
+    port, there = str(free_port()), {"REDIS_URL": redis_url}
+    handler = [
+        sys.executable, "-m", "uvicorn", "exchange.lab.naive_pipeline:app",
+        "--host", "127.0.0.1", "--port", port, "--no-access-log", "--log-level", "warning",
+    ]  # fmt: skip
+    worker = [sys.executable, "-m", "exchange.lab.naive_pipeline"]
+    with _process(handler, there), _process(worker, there):
         _wait_for_answer(f"http://127.0.0.1:{port}/docs")
         yield int(port)
 
@@ -84,8 +90,10 @@ def funded_account(admin: Admin, name: str) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def _process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+def _process(
+    command: list[str], variables: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(variables or {})}
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -98,13 +106,6 @@ def _process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _wait_for_run(data: Path) -> Run:
-    _wait_until(lambda: read_run(data) is not None, "the exchange is not ready")
-    run = read_run(data)
-    assert run is not None
-    return run
 
 
 def _wait_for_answer(url: str) -> None:

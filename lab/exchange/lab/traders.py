@@ -4,11 +4,13 @@ import hmac
 import itertools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
 SYMBOL = "SOLUSDC"
+ORDERS_AT_A_PRICE = 200
+PRICES = 40
 
 
 class Trader(Struct, frozen=True):
@@ -39,6 +41,22 @@ class Signer:
             b"Content-Length: %d\r\n\r\n%b" % (self.api_key.encode(), len(body), body)
         )
 
+    def socket_order(self, id: int, name: str, price: str, side: str) -> bytes:
+        """The whole message for a limit order over the WebSocket API; signed is what is sorted."""
+        timestamp = time.time_ns() // 1_000_000
+        signer = self._keyed.copy()
+        signer.update(
+            f"apiKey={self.api_key}&newClientOrderId={name}&price={price}&quantity=0.1"
+            f"&recvWindow=60000&side={side}&symbol={SYMBOL}&timeInForce=GTC&timestamp={timestamp}"
+            "&type=LIMIT".encode()
+        )
+        return (
+            f'{{"id":{id},"method":"order.place","params":{{"apiKey":"{self.api_key}",'
+            f'"newClientOrderId":"{name}","price":"{price}","quantity":"0.1","recvWindow":60000,'
+            f'"side":"{side}","symbol":"{SYMBOL}","timeInForce":"GTC","timestamp":{timestamp},'
+            f'"type":"LIMIT","signature":"{signer.hexdigest()}"}}}}'
+        ).encode()
+
     def request(self, method: str, path: str, parameters: str) -> bytes:
         """A whole request with everything in the query."""
         return (
@@ -56,21 +74,48 @@ class Signer:
 
 
 def order_requests(traders: list[Trader], seed: int) -> Callable[[], bytes]:
-    """Signed limit orders around one price, about half of which trade when they arrive."""
-    chance = random.Random(seed)
-    numbers = itertools.count(1)
+    """Signed limit orders over REST, about half of which trade when they arrive."""
     signers = [Signer(trader) for trader in traders]
+    wishes = _wishes(len(signers), seed)
 
     def next_request() -> bytes:
-        signer = chance.choice(signers)
-        side = "BUY" if chance.random() < 0.5 else "SELL"
-        price = 10_000 + chance.randrange(-20, 21)
-        return signer.order(
+        trader, side, price, name = next(wishes)
+        return signers[trader].order(
             f"side={side}&type=LIMIT&timeInForce=GTC&quantity=0.1"
-            f"&price={price // 100}.{price % 100:02}&newClientOrderId=b{seed}-{next(numbers)}"
+            f"&price={price}&newClientOrderId={name}"
         )
 
     return next_request
+
+
+def socket_requests(traders: list[Trader], seed: int) -> Callable[[int], bytes]:
+    """The same orders for the WebSocket API, each with an id that its sender chooses."""
+    signers = [Signer(trader) for trader in traders]
+    wishes = _wishes(len(signers), seed)
+
+    def next_request(id: int) -> bytes:
+        trader, side, price, name = next(wishes)
+        return signers[trader].socket_order(id, name, price, side)
+
+    return next_request
+
+
+def _wishes(traders: int, seed: int) -> Iterator[tuple[int, str, str, str]]:
+    """Trader, side, price and client order id of one order after another.
+
+    Sellers and buyers take turns, at a price that wanders up and down: whatever is left behind is
+    taken when the price comes by again, so that the book stays small however long it goes on.
+    """
+    chance = random.Random(seed)
+    for number in itertools.count(1):
+        step = number // ORDERS_AT_A_PRICE % (2 * PRICES)
+        price = 10_000 + min(step, 2 * PRICES - step)
+        yield (
+            chance.randrange(traders),
+            "SELL" if number % 2 else "BUY",
+            f"{price // 100}.{price % 100:02}",
+            f"b{seed}-{number}",
+        )
 
 
 def plain_requests() -> Callable[[], bytes]:

@@ -237,7 +237,9 @@ def _traded(width: int, since: str) -> str:
                 coalesce(sum(quantity) FILTER (WHERE taker_side = 'BUY'), 0) AS taker_base,
                 coalesce(sum(quote_quantity) FILTER (WHERE taker_side = 'BUY'), 0) AS taker_quote,
                 min(trade_id) AS first_id, max(trade_id) AS last_id
-            FROM trades WHERE time >= {since} GROUP BY 1, 2
+            FROM trades
+            LEFT JOIN (SELECT symbol, trade_id AS untold FROM beginnings) AS began USING (symbol)
+            WHERE time >= {since} AND trade_id > coalesce(untold, 0) GROUP BY 1, 2
         ) AS made
         JOIN (SELECT symbol, trade_id AS first_id, price FROM trades) AS opening
             USING (symbol, first_id)

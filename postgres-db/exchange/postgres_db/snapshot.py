@@ -13,19 +13,29 @@ import msgspec
 
 from exchange.postgres_db.connection import connected, reporting_failures
 from exchange.postgres_db.schema import require_schema
-from exchange.postgres_db.tables import OPEN, OPEN_LIST, OPEN_WITHDRAWAL, STORED_IN, columns
+from exchange.postgres_db.tables import (
+    OPEN,
+    OPEN_LIST,
+    OPEN_WITHDRAWAL,
+    STORED_IN,
+    columns,
+    first_told,
+)
 from exchange.services.candles import STORED, Candle, Interval
 from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import (
     Account,
+    Act,
     AveragePrices,
     Balance,
+    Beginning,
     Counters,
     Key,
     Level,
     Order,
     OrderList,
     Row,
+    SignedRequest,
     Trade,
     Transfer,
     Withdrawal,
@@ -38,12 +48,6 @@ WAIT_S = 3.0
 """How long a missing Postgres is waited for at a time; then the process looks around and retries."""
 PAUSE_S = 0.1
 LOAD_TIMEOUT_S = 60.0
-
-REQUEST_AGE_MAX = 90_000_000
-"""No order can have a deadline later than this after its creation: recvWindow ends at 60 s, and
-clocks that are further apart than two seconds are refused."""
-
-_REQUESTS_AT_ONCE = 10_000
 
 Stored = TypeVar("Stored", bound=msgspec.Struct)
 
@@ -71,13 +75,15 @@ class Snapshot:
 
     async def control_rows(self) -> list[Row]:
         """What operators made, with each market's numbers, so that each row finds what it needs:
-        assets before markets, markets before counters and averages, accounts before keys."""
+        assets before markets, markets before counters, averages and beginnings, accounts before
+        keys."""
         rows: list[Row] = []
         rows += await self._load(Asset, "ORDER BY asset")
         rows += await self._load(Market, "ORDER BY symbol")
         rows += await self._load(ExchangeRules, "")
         rows += await self._load(Counters, "ORDER BY symbol")
         rows += await self._load(AveragePrices, "ORDER BY symbol")
+        rows += await self._load(Beginning, "ORDER BY symbol")
         rows += await self._load(Account, "ORDER BY account_id")
         rows += await self._load(Key, "ORDER BY api_key")
         return rows
@@ -98,6 +104,14 @@ class Snapshot:
 
     async def closed_withdrawals(self) -> list[Withdrawal]:
         return await self._load(Withdrawal, f"WHERE NOT {OPEN_WITHDRAWAL} ORDER BY number")
+
+    async def last_act(self) -> list[Act]:
+        """One, if there ever was one."""
+        return await self._load(Act, "ORDER BY number DESC LIMIT 1")
+
+    async def acts(self, after: int, limit: int) -> list[Act]:
+        """The first of those behind a number."""
+        return await self._load(Act, "WHERE number > $1 ORDER BY number LIMIT $2", after, limit)
 
     async def orders_of_open_lists(self) -> list[Order]:
         """All of them, also those that have ended."""
@@ -121,16 +135,17 @@ class Snapshot:
         return await self._load(Candle, rest, interval, since)
 
     async def recent_trades(self, limit: int) -> list[Trade]:
-        """The newest of each market, oldest first, by market."""
-        rest = """
+        """The newest of each market's public past, oldest first, by market."""
+        rest = f"""
             JOIN (
                 SELECT symbol, newest.trade_id FROM markets CROSS JOIN LATERAL (
                     SELECT trade_id FROM trades WHERE trades.symbol = markets.symbol
+                        AND trades.trade_id >= {first_told("markets.symbol")}
                     ORDER BY trade_id DESC LIMIT $1
                 ) newest
             ) newest USING (symbol, trade_id)
             ORDER BY symbol, trade_id
-        """
+        """  # noqa: S608, our own constant
         return await self._load(Trade, rest, limit)
 
     async def unfilled_orders(self, start: int) -> dict[int, int]:
@@ -143,19 +158,9 @@ class Snapshot:
         """All that ever were: a reference is used once."""
         return await self._load(Transfer, "ORDER BY number")
 
-    async def recent_requests(self, since: int) -> list[tuple[bytes, int, int]]:
-        """Signed requests of a deadline since then: request, deadline, number of the command."""
-        requests: list[tuple[bytes, int, int]] = []
-        for market in await self._fetch("SELECT symbol FROM markets"):
-            before = 2**63 - 1
-            while True:
-                # There is no index by deadline: the newest orders come first, until they are old.
-                records = await self._fetch(_RECENT, market[0], before, _REQUESTS_AT_ONCE)
-                requests += [record[:3] for record in records if record[0] and record[1] >= since]
-                if not records or records[-1][3] < since - REQUEST_AGE_MAX:
-                    break
-                before = records[-1][4]
-        return requests
+    async def requests(self) -> list[SignedRequest]:
+        """All that are still known, by their numbers."""
+        return await self._load(SignedRequest, "ORDER BY number")
 
     async def _load(self, kind: type[Stored], rest: str, *arguments: object) -> list[Stored]:
         query = f"SELECT {_fields(kind)} FROM {STORED_IN[kind].name} {rest}"  # noqa: S608, our names
@@ -225,10 +230,6 @@ _LEVELS = f"""
     SELECT 'Level', symbol, side, price, sum({_SHOWN}) FROM orders
     WHERE {_RESTING} GROUP BY symbol, side, price ORDER BY symbol, side, price
 """  # noqa: S608, our own constants
-_RECENT = """
-    SELECT request, deadline, number, created, order_id FROM orders
-    WHERE symbol = $1 AND order_id < $2 ORDER BY order_id DESC LIMIT $3
-"""
 # There is no index by time. Candles know the last trade before the start, and that its taker, which
 # was not placed later, has a smaller id than all orders that were.
 #

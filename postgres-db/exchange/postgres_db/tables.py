@@ -36,18 +36,20 @@ from exchange.services.messages import (
     Amendment,
     AveragePrices,
     Balance,
+    Beginning,
     Counters,
     Key,
     Order,
     OrderList,
     PreventedMatch,
+    SignedRequest,
     Trade,
     Transfer,
     Withdrawal,
 )
 from exchange.services.orders import OPEN_STATUSES, ListStatus
 
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0008"
 """The migration that this code needs; a newer schema still serves it (expand first)."""
 
 AMOUNT = Numeric(38, 0)
@@ -178,6 +180,13 @@ average_prices = Table(
     Column("minutes", JSONB, nullable=False),
 )
 
+beginnings = Table(
+    "beginnings",
+    metadata,
+    Column("symbol", Text, primary_key=True),
+    Column("trade_id", BigInteger, nullable=False, comment="Up to here nobody is told of trades."),
+)
+
 orders = Table(
     "orders",
     metadata,
@@ -209,6 +218,15 @@ orders = Table(
     Index(None, "account_id", "symbol", "order_id"),
     Index(None, "account_id", "symbol", "client_order_id"),
     Index("orders_open_idx", "account_id", "symbol", "order_id", postgresql_where=text(OPEN)),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("request", LargeBinary, nullable=False),
+    Column("deadline", BigInteger, nullable=False),
+    Index(None, "deadline"),
 )
 
 order_lists = Table(
@@ -352,6 +370,7 @@ acts = Table(
     Column("reason", Text, nullable=False),
     Column("before", Text, nullable=False),
     Column("after", Text, nullable=False),
+    Column("link", Text, nullable=False, server_default=text("''")),
 )
 
 candles = Table(
@@ -465,7 +484,9 @@ STORED_IN: dict[type[msgspec.Struct], Table] = {
     ExchangeRules: exchange_rules,
     Counters: counters,
     AveragePrices: average_prices,
+    Beginning: beginnings,
     Order: orders,
+    SignedRequest: requests,
     OrderList: order_lists,
     Amendment: amendments,
     PreventedMatch: prevented_matches,
@@ -476,6 +497,13 @@ STORED_IN: dict[type[msgspec.Struct], Table] = {
     Act: acts,
     Candle: candles,
 }
+
+
+def first_told(symbol: str) -> str:
+    """The SQL for the first trade of a market's public past; `symbol` is SQL, too."""
+    return f"""coalesce(
+        (SELECT beginnings.trade_id + 1 FROM beginnings WHERE beginnings.symbol = {symbol}), 0
+    )"""  # noqa: S608, our own names
 
 
 def columns(kind: type[msgspec.Struct]) -> list[Column[Any]]:

@@ -81,20 +81,6 @@ class Outcomes:
                     return outcome
         return None
 
-    async def before(self, position: int) -> AsyncGenerator[OutcomeFrame, None]:
-        """Frames at or before `position`, newest first, as far as the stream still has them."""
-        end = f"0-{position}"
-        while True:
-            reply = await self._connection.call(
-                "XREVRANGE", OUTCOMES, end, "-", "COUNT", _READ_FRAMES
-            )
-            for _, fields in reply:
-                frame = outcome_frame(fields)
-                yield frame
-            if not reply:
-                return
-            end = f"({reply[-1][0].decode()}"
-
     async def tail(
         self, position: int, *, frames_max: int
     ) -> AsyncGenerator[list[OutcomeFrame], None]:

@@ -13,6 +13,7 @@ from exchange.services.admin import Admin
 from exchange.services.options import AsJson, Data, print_fields
 from exchange.services.run_file import default_folder, write_private
 
+LINK_DIGITS = 16
 admin_app = typer.Typer(help="Withdrawals, halts, and who did what.", no_args_is_help=True)
 Withdrawal = Annotated[str, typer.Argument(help="Its id, as `exchange admin withdrawals` says.")]
 
@@ -40,6 +41,9 @@ def audit(
 ) -> None:
     """Show who did what and why, and what it was before and after.
 
+    Each act ends with the first digits of its link, a hash over it and the link of the act before
+    it: `exchange verify` follows them, and the last one tells whether two records are the same.
+
     Example: exchange admin audit --limit 20
     """
     acts = Admin.find(data).get_list("audit", limit=limit, before=before)
@@ -52,6 +56,8 @@ def audit(
         for name in ("reason", "before", "after"):
             if act[name]:
                 print(f"    {name:<6}  {_text(act[name])}")
+        if act["link"]:
+            print(f"    link    {act['link'][:LINK_DIGITS]}")
 
 
 @admin_app.command("withdrawals")

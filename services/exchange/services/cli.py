@@ -141,6 +141,9 @@ def up(
     demo: Annotated[
         bool, typer.Option("--demo", help="Let simulated makers and takers trade on it.")
     ] = False,
+    testing: Annotated[
+        bool, typer.Option("--testing", help="For tests: `exchange reset` may empty all markets.")
+    ] = False,
     faults: Annotated[
         bool, typer.Option("--faults", help="Let faults be asked for: never where money is real.")
     ] = False,
@@ -168,6 +171,7 @@ def up(
         postgres_url=postgres,
         ack=None if ack is None else ack.value,
         demo=demo,
+        testing=testing,
         faults=script,
     )
     try:
@@ -276,6 +280,15 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
         _print_status(answer)
 
 
+@app.command()
+def reset(data: Data = None, as_json: AsJson = False) -> None:
+    """End all open orders and empty all markets, where `exchange up --testing` runs.
+
+    Example: exchange reset --data ./data
+    """
+    print_fields(Admin.find(data).post("reset", body={}), as_json)
+
+
 @alarm_app.command("clear")
 def clear_alarm(
     name: Annotated[str, typer.Argument(help="As `exchange status` names it.")],
@@ -324,13 +337,18 @@ def bench(
         list[str], typer.Argument(metavar="NAME [OPTIONS]", help="Which one, and its own options.")
     ],
 ) -> None:
-    """Measure: `orders`, `overload`, `recovery`, `fanout` of streams, or the `engine` alone.
+    """Measure: `orders`, `latency`, `overload`, `recovery`, `replay`, `fanout` of streams, the
+    `engine` alone, or the `db`.
 
     Example: exchange bench engine --size 1000 --size 100000
     """
     name, *options = arguments
     if name == "engine":
         become("exchange.engine", "bench", *options)
+    if name == "replay":
+        become("exchange.engine", "bench-replay", *options)
+    if name == "db":
+        become("exchange.db_processor.write_bench", *options)
     become("exchange.lab", "bench", *arguments)
 
 

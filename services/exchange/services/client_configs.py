@@ -4,7 +4,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from textwrap import dedent
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -114,13 +114,14 @@ def _ccxt_pro(to: Addresses) -> str:
 
 def _ccxt_options(to: Addresses) -> str:
     """As a Python literal, below the call that it is in."""
-    options = {"apiKey": "YOUR_API_KEY", "secret": "YOUR_SECRET", **_ccxt_config(to)}
+    options = {"apiKey": "YOUR_API_KEY", "secret": "YOUR_SECRET", **ccxt_config(to)}
     text = msgspec.json.format(msgspec.json.encode(options), indent=4).decode()
     # What else there is, is written alike in JSON and in Python.
     return text.replace(": false", ": False").replace("\n", "\n        ")
 
 
-def _ccxt_config(to: Addresses) -> dict[str, object]:
+def ccxt_config(to: Addresses) -> dict[str, Any]:
+    """What ccxt's constructor takes, without key and secret."""
     rest = to.rest
     sapi = {
         f"sapi{version}": f"{rest}/sapi/v{version[1:] or 1}" for version in ("", "V2", "V3", "V4")
@@ -164,8 +165,8 @@ def _freqtrade(to: Addresses) -> str:
             "name": "binance",
             "key": "YOUR_API_KEY",
             "secret": "YOUR_SECRET",
-            "ccxt_config": _ccxt_config(to),
-            "ccxt_async_config": _ccxt_config(to),
+            "ccxt_config": ccxt_config(to),
+            "ccxt_async_config": ccxt_config(to),
         }
     }
     return msgspec.json.format(msgspec.json.encode(config), indent=4).decode() + "\n"

@@ -273,6 +273,15 @@ class ChangeAccount(Command, frozen=True, kw_only=True):
     author: Author | None = None
 
 
+class Reset(Command, frozen=True, kw_only=True):
+    """End everything that is open, and let all markets begin anew: for exchanges made for tests.
+
+    Accounts, keys, money and rules stay, and so do the numbers that were given out.
+    """
+
+    author: Author | None = None
+
+
 AnyCommand = (
     PlaceOrder
     | PlaceList
@@ -298,6 +307,7 @@ AnyCommand = (
     | ChangeMarket
     | ChangeExchange
     | ChangeAccount
+    | Reset
 )
 
 ADDS_EXPOSURE = (PlaceOrder, PlaceList, ReplaceOrder)

@@ -50,7 +50,7 @@ _TURN_S = 0.05
 # These are the launcher's to say; every other setting of the caller reaches the services.
 _OWN_SETTINGS = frozenset([
     "database_url", "redis_url", "server_addr", "ws_stream_url", "admin_addr", "admin_url",
-    "admin_token", "master_key_file", "metrics_addr", "faults_file",
+    "admin_token", "master_key_file", "metrics_addr", "testing", "faults_file",
 ])  # fmt: skip
 _SYSTEM_VARIABLES = (
     "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
@@ -77,6 +77,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     postgres_url: str | None = None
     demo: bool = False
     """Let simulated traders trade on it."""
+    testing: bool = False
+    """Let it be reset: a folder that was not made for that cannot be used so."""
     faults: Script | None = None
     """Let faults be asked for, these to begin with."""
 
@@ -88,6 +90,7 @@ def up(options: Options) -> None:
         # First, because what is left behind may sit on the very ports that are asked for.
         launcher.end_leftovers()
         _check_ports_and_urls(options)
+        _check_purpose(options)
         launcher.heed_signals()
         try:
             launcher.start()
@@ -387,6 +390,7 @@ Ctrl-C stops it; what it holds stays.
         passed = [
             field.upper() for field in Settings.__struct_fields__ if field not in _OWN_SETTINGS
         ]
+        passed += [key for key in os.environ if key.startswith("OTEL_")]
         kept = {key: os.environ[key] for key in (*_SYSTEM_VARIABLES, *passed) if key in os.environ}
         environment = {
             "CREATE_DEFAULT_MARKETS": "1",
@@ -409,6 +413,7 @@ Ctrl-C stops it; what it holds stays.
             environment["ADMIN_ADDR"] = f"127.0.0.1:{self._ports['admin']}"
             environment["ADMIN_TOKEN_FILE"] = str(self._folder / "admin.token")
             environment["MASTER_KEY_FILE"] = str(self._folder / "master.key")
+            environment["TESTING"] = str(int(self._options.testing))
         if name == "websocket":
             environment["WS_STREAM_URL"] = f"{self._options.host}:{self._options.ws_port}"
         return environment
@@ -512,6 +517,23 @@ def _check_ports_and_urls(options: Options) -> None:
     ):
         if url is not None and url.partition("://")[0] not in schemes:
             raise LauncherFault(f"{option} must begin with {schemes[0]}://")
+
+
+def _check_purpose(options: Options) -> None:
+    """What was once made for tests may be reset; what was not, never."""
+    mark = options.data / "made-for-tests"
+    if not options.testing:
+        return
+    if options.host != "127.0.0.1":
+        raise LauncherFault("An exchange for tests listens on 127.0.0.1: leave out --host.")
+    if options.redis_url or options.postgres_url:
+        raise LauncherFault("An exchange for tests has servers of its own: no --redis, --postgres.")
+    if not mark.exists() and (options.data / "ports.json").exists():
+        raise LauncherFault(
+            f"The exchange in {options.data} was not made for tests, where one request ends all"
+            " orders: name another folder with --data."
+        )
+    mark.touch(mode=0o600)
 
 
 def _secret(path: Path, size: int = 32) -> str:

@@ -25,6 +25,7 @@ from exchange.services.candles import (
 from exchange.services.markets import Market
 from exchange.services.messages import (
     JUMP,
+    Beginning,
     Counters,
     Level,
     Opened,
@@ -51,7 +52,8 @@ class MarketChange(msgspec.Struct, frozen=True, kw_only=True):
 
     Levels are absolute (0: gone). An outcome that changed levels used up exactly one update id;
     one that did not used none, and then `first_update_id` is above `last_update_id`. `jumped` says
-    that ids were left out, so that no sequence goes on over this change.
+    that ids were left out, so that no sequence goes on over this change; `began`, that what was
+    traded before is not told any more.
     """
 
     symbol: str
@@ -60,6 +62,7 @@ class MarketChange(msgspec.Struct, frozen=True, kw_only=True):
     levels: tuple[Level, ...]
     trades: tuple[Trade, ...]
     jumped: bool = False
+    began: bool = False
 
 
 class Ticker(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +94,10 @@ class Ticker(msgspec.Struct, frozen=True, kw_only=True):
     trades: int
 
 
+_ROWS = (Level, Trade, Counters, Beginning)
+_OF_MARKETS = frozenset((Market, *_ROWS))
+
+
 class MarketViews:
     """All markets by symbol, at a position."""
 
@@ -120,6 +127,8 @@ class MarketViews:
         for row in rows:
             if isinstance(row, Counters):
                 views.markets[row.symbol].counters = row
+            elif isinstance(row, Beginning):
+                views.markets[row.symbol].beginning = row.trade_id
         for level in levels:
             views.markets[level.symbol].set_level(level)
         for candle in candles:
@@ -138,16 +147,19 @@ class MarketViews:
         # Rows come in any order; a market's own row, which may be new, is in place by now.
         for symbol, rows in touched.items():
             change = self.markets[symbol].apply(rows, opened=opened)
-            if change.levels or change.trades or change.jumped:
+            if change.levels or change.trades or change.jumped or change.began:
                 changes.append(change)
         return changes
 
     def _sort(self, rows: tuple[Row, ...]) -> dict[str, "_MarketRows"]:
         touched: dict[str, _MarketRows] = {}
         for row in rows:
+            # Most rows are none of these, and this is done for every command in every process.
+            if type(row) not in _OF_MARKETS:
+                continue
             if isinstance(row, Market):
                 self._set_market(row)
-            elif isinstance(row, Level | Trade | Counters):
+            elif isinstance(row, _ROWS):
                 of_market = touched.get(row.symbol)
                 if of_market is None:
                     of_market = touched[row.symbol] = _MarketRows()
@@ -164,20 +176,23 @@ class MarketViews:
 class _MarketRows:
     """The rows of one outcome that belong to one market."""
 
-    __slots__ = ("counters", "levels", "trades")
+    __slots__ = ("beginning", "counters", "levels", "trades")
 
     def __init__(self) -> None:
+        self.beginning: Beginning | None = None
         self.counters: Counters | None = None
         self.levels: list[Level] = []
         self.trades: list[Trade] = []
 
-    def add(self, row: Level | Trade | Counters) -> None:
+    def add(self, row: Level | Trade | Counters | Beginning) -> None:
         if isinstance(row, Level):
             self.levels.append(row)
         elif isinstance(row, Trade):
             self.trades.append(row)
-        else:
+        elif isinstance(row, Counters):
             self.counters = row
+        else:
+            self.beginning = row
 
 
 class MarketView:
@@ -188,9 +203,7 @@ class MarketView:
         self.counters = Counters(symbol=market.symbol)
         self.bids: SortedDict[int, int] = SortedDict()
         self.asks: SortedDict[int, int] = SortedDict()
-        self.recent_trades: deque[Trade] = deque(maxlen=RECENT_TRADES)
-        self._minutes = _Minutes()
-        self._average = AveragePrice()
+        self._begin(0)
 
     # --- Changes ---
 
@@ -199,14 +212,17 @@ class MarketView:
         before = self.counters.update_id
         if rows.counters is not None:
             self.counters = rows.counters
+        if rows.beginning is not None:
+            self._begin(rows.beginning.trade_id)
         levels = tuple(level for level in rows.levels if self.set_level(level))
         moved = self.counters.update_id - before - bool(levels)
         # Where a generation begins the counters jump: with it, or with what was left before it.
         assert moved in (0, JUMP) or opened, (self.market.symbol, before, rows.counters, levels)
-        trades = tuple(sorted(rows.trades, key=_trade_id))
-        self.recent_trades.extend(trades)
-        for candle in fold_trades(trades, Interval.MINUTE_1):
-            self.add_candle(candle)
+        trades = tuple(sorted(rows.trades, key=_trade_id)) if rows.trades else ()
+        if trades:
+            self.recent_trades.extend(trades)
+            for candle in fold_trades(trades, Interval.MINUTE_1):
+                self.add_candle(candle)
         return MarketChange(
             symbol=self.market.symbol,
             first_update_id=before + 1,
@@ -214,7 +230,15 @@ class MarketView:
             levels=levels,
             trades=trades,
             jumped=moved != 0,
+            began=rows.beginning is not None,
         )
+
+    def _begin(self, trade_id: int) -> None:
+        """Know nothing of what was traded up to this id."""
+        self.beginning = trade_id
+        self.recent_trades: deque[Trade] = deque(maxlen=RECENT_TRADES)
+        self._minutes = _Minutes()
+        self._average = AveragePrice()
 
     def set_level(self, level: Level) -> bool:
         """Whether that changed the book."""

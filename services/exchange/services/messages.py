@@ -38,6 +38,12 @@ LEAP = 2**40
 years at full load would use up."""
 
 
+SECOND_US = 1_000_000
+REQUESTS_KEPT_US = 60 * SECOND_US
+"""How long behind its deadline a signed request is known. It may have waited in the journal
+meanwhile, and what only reduces exposure, such as a cancel, is executed however late it comes."""
+
+
 class KeyKind(StrEnum):
     HMAC = "HMAC"
     ED25519 = "ED25519"
@@ -148,6 +154,14 @@ class AveragePrices(Message, frozen=True, kw_only=True):
 
     symbol: str
     minutes: tuple[tuple[int, int, int], ...]
+
+
+class Beginning(Message, frozen=True, kw_only=True):
+    """A market's public past begins behind the trade of this id; one that was never reset has no
+    such row."""
+
+    symbol: str
+    trade_id: int
 
 
 class Special(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -364,6 +378,9 @@ class Act(Message, frozen=True, kw_only=True):
     """What somebody did who may do more than trade; `number` is that of its command.
 
     `before` and `after` are JSON of what has changed, without secrets; "" where there was nothing.
+    `link` is a hash over all of that and over the link of the act before it, so that none can be
+    changed, left out or put in without all later ones being wrong; "" in what an earlier version
+    has written.
     """
 
     number: int
@@ -374,6 +391,7 @@ class Act(Message, frozen=True, kw_only=True):
     reason: str
     before: str
     after: str
+    link: str = ""
 
 
 class Level(Message, frozen=True, kw_only=True):
@@ -393,6 +411,7 @@ Row = (
     | ExchangeRules
     | Counters
     | AveragePrices
+    | Beginning
     | Order
     | OrderList
     | Amendment
@@ -497,10 +516,14 @@ class Rejected(Message, frozen=True, kw_only=True):
 
 
 class Replaced(Message, frozen=True, kw_only=True):
-    """What became of the cancel and of the new order (None: it was not attempted)."""
+    """What became of the cancel and of the new order (None: it was not attempted).
+
+    Where only the cancel was done, `rejected` is the order that there is not, under the id -1.
+    """
 
     canceled: Canceled | Rejected
     placed: Placed | Rejected | None
+    rejected: Order | None = None
 
 
 class Repeated(Message, frozen=True, kw_only=True):
@@ -521,6 +544,14 @@ Result = (
 )
 
 
+class SignedRequest(Message, frozen=True, tag=False):
+    """What must not be executed again: a request, and the command that it was executed as."""
+
+    number: int
+    request: bytes
+    deadline: int
+
+
 class Outcome(Message, frozen=True, kw_only=True, tag=False):
     """All that the command of the same number led to."""
 
@@ -531,6 +562,13 @@ class Outcome(Message, frozen=True, kw_only=True, tag=False):
     deadline: int
     result: Result
     rows: tuple[Row, ...] = ()
+
+    @property
+    def signed_request(self) -> SignedRequest | None:
+        """None where nobody signed, and for a repeat: the first one is remembered."""
+        if self.request is None or isinstance(self.result, Repeated):
+            return None
+        return SignedRequest(self.number, self.request, self.deadline)
 
 
 class OutcomeFrame(Message, frozen=True, kw_only=True, tag=False):
@@ -548,6 +586,11 @@ class OutcomeFrame(Message, frozen=True, kw_only=True, tag=False):
     @property
     def last(self) -> int:
         return self.outcomes[-1].number
+
+
+def requests_since(time: int) -> int:
+    """The earliest deadline, a whole second, of the requests that are known behind a frame."""
+    return (time - REQUESTS_KEPT_US) // SECOND_US * SECOND_US
 
 
 encode = msgspec.json.Encoder().encode

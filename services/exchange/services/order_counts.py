@@ -34,7 +34,7 @@ class OrderCounts:
 
     def apply(self, outcome: Outcome) -> None:
         """Take in the next outcome: what it placed, then what first fills give back."""
-        if not isinstance(outcome.result, Placed | Listed | Replaced):
+        if not isinstance(outcome.result, _ENTER):
             # Nothing else enters the book, so nothing else trades.
             return
         changes = [*_placed(outcome), *_credits(outcome)]
@@ -45,6 +45,9 @@ class OrderCounts:
     def count(self, width: int, account: int, now: int) -> int:
         """Of the window that holds `now`."""
         return self._windows[width].count(account, now)
+
+
+_ENTER = (Placed, Listed, Replaced)
 
 
 class _Window:

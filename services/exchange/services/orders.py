@@ -46,7 +46,8 @@ class TimeInForce(StrEnum):
 
 
 class OrderStatus(StrEnum):
-    """NEW is also a stop that waits; PENDING_NEW waits for another order of its list."""
+    """NEW is also a stop that waits; PENDING_NEW waits for another order of its list; REJECTED is one
+    that only its owner hears of, in place of an order that was canceled."""
 
     NEW = "NEW"
     PENDING_NEW = "PENDING_NEW"
@@ -55,6 +56,7 @@ class OrderStatus(StrEnum):
     CANCELED = "CANCELED"
     EXPIRED = "EXPIRED"
     EXPIRED_IN_MATCH = "EXPIRED_IN_MATCH"
+    REJECTED = "REJECTED"
 
 
 OPEN_STATUSES = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_NEW)

@@ -20,6 +20,7 @@ import prometheus_client
 import structlog
 import uvloop
 
+from exchange.services import tracing
 from exchange.services.settings import InvalidSettings, Settings, parse_address
 
 log = structlog.get_logger()
@@ -84,8 +85,10 @@ def run(name: str, service: Service) -> None:
         _allow_files()
         health = Health()
         READY.set_function(lambda: float(health.ready))
+        tracing.configure(name)
         _serve_probes(settings, health)
         uvloop.run(_run(service, settings, health))
+        tracing.end()
     except InvalidSettings as fault:
         sys.exit(str(fault))
 

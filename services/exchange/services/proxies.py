@@ -35,7 +35,7 @@ class Proxies:
 
         `peer` is who has connected. Header names are of any case.
         """
-        if not self._networks or not self._trusts(peer):
+        if not self._networks or not self.trusts(peer):
             return peer
         for name in reversed(_named(headers)):
             address = _address(name)
@@ -43,11 +43,12 @@ class Proxies:
                 # Who wrote that is a proxy of ours, and is all we know.
                 return peer
             peer = str(address)
-            if not self._trusts(peer):
+            if not self.trusts(peer):
                 break
         return peer
 
-    def _trusts(self, text: str) -> bool:
+    def trusts(self, text: str) -> bool:
+        """Whether this address is one of theirs."""
         address = _address(text)
         return address is not None and any(address in network for network in self._networks)
 

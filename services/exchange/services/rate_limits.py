@@ -11,13 +11,15 @@ SHORT, LONG = 10 * SECOND, DAY
 
 class ApiLimits(msgspec.Struct, frozen=True):
     """By address: weight in a minute, requests and attempts to sign in in five. By account: orders
-    that nobody has filled, in ten seconds and in a day of UTC."""
+    that nobody has filled, in ten seconds and in a day of UTC. `connections` may one address have
+    open at a time."""
 
     request_weight: int
     raw_requests: int
     orders_short: int
     orders_long: int
     attempts: int = 50
+    connections: int = 300
 
     def listed(self) -> list[dict[str, str | int]]:
         """As the public API tells them."""
@@ -45,6 +47,6 @@ def _limit(kind: str, interval: str, number: int, limit: int) -> dict[str, str |
 
 
 API_LIMITS: dict[RateLimits, ApiLimits] = {
-    "relaxed": ApiLimits(600_000, 30_000_000, 100_000, 200_000_000, 100_000),
+    "relaxed": ApiLimits(600_000, 30_000_000, 100_000, 200_000_000, 100_000, 10_000),
     "binance": ApiLimits(6_000, 300_000, 100, 200_000),
 }

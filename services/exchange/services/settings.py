@@ -43,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """With ACK=postgres, accept a Redis that does not let us read its configuration."""
     server_addr: str = "127.0.0.1:8080"
     """Where the backend's public API listens."""
+    server_share_port: bool = False
+    """Let several backends of one machine listen at one SERVER_ADDR."""
     ws_stream_url: str = "127.0.0.1:4000"
     """Where the websocket server listens."""
     ws_compression: bool = False
@@ -77,6 +79,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The memory that one hash of a password takes, which is what guessing it costs."""
     create_default_markets: bool = False
     """Give a new, empty exchange SOLUSDC, BTCUSDT and ETHUSDT."""
+    testing: bool = False
+    """Let the admin API reset all markets. Everything must listen on this machine alone."""
     faults_file: str = ""
     """The script of faults on request; only an `exchange up --faults` can give it."""
 
@@ -92,10 +96,22 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             elif (value := environment.get(variable)) is not None:
                 values[name] = value
         try:
-            return msgspec.convert(values, cls, strict=False)
+            settings = msgspec.convert(values, cls, strict=False)
         except msgspec.ValidationError as fault:
             # The fault names the field as `$.field`; the value is not repeated, it may be secret.
             raise InvalidSettings(f"Invalid setting: {fault}") from None
+        settings._refuse_testing_for_others()  # noqa: SLF001, it is one of us
+        return settings
+
+    def _refuse_testing_for_others(self) -> None:
+        """Whoever serves other machines is no test: neither a cluster nor a container may be one."""
+        for variable in ("SERVER_ADDR", "WS_STREAM_URL", "ADMIN_ADDR"):
+            value = getattr(self, variable.lower())
+            if self.testing and parse_address(variable, value).host not in _THIS_MACHINE:
+                raise InvalidSettings(
+                    f"TESTING lets one request end all orders: {variable} must be 127.0.0.1:PORT"
+                    f" with it, not {value}"
+                )
 
     @property
     def may_be_unchecked(self) -> bool:
@@ -116,6 +132,9 @@ def parse_address(variable: str, value: str) -> Address:
     if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise InvalidSettings(f"{variable} must be host:port, such as 0.0.0.0:8080")
     return Address(host.strip("[]"), int(port))
+
+
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 
 
 def _read(variable: str, path: str) -> str:

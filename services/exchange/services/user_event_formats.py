@@ -5,7 +5,7 @@ from typing import Any, assert_never
 
 from exchange.services.amounts import format_amount
 from exchange.services.markets import Asset, Market
-from exchange.services.messages import Order, PreventedMatch, Trade, TransferKind
+from exchange.services.messages import Order, PreventedMatch, Reason, Trade, TransferKind
 from exchange.services.orders import ListStatus, OrderStatus, Side
 from exchange.services.user_events import (
     AccountEvent,
@@ -20,6 +20,13 @@ Json = dict[str, Any]
 
 NONE = -1
 """In place of an id that there is not."""
+
+
+_REJECT_REASONS = {
+    Reason.INSUFFICIENT_BALANCE: "INSUFFICIENT_BALANCES",
+    Reason.WOULD_TRIGGER: "STOP_PRICE_WOULD_TRIGGER_IMMEDIATELY",
+    Reason.WOULD_MATCH: "WOULD_MATCH_IMMEDIATELY",
+}
 
 
 def event_content(
@@ -68,7 +75,7 @@ def _execution_report(
         "C": report.original_client_order_id,
         "x": report.execution.value,
         "X": order.status.value,
-        "r": "NONE",
+        "r": "NONE" if report.reason is None else _REJECT_REASONS.get(report.reason, "NONE"),
         "i": order.id,
         **_last_execution(report, market, assets),
         "z": _base(market, order.filled),
@@ -81,7 +88,7 @@ def _execution_report(
         "V": order.self_trade.value,
     }
     working_time = order.created if terms.working_time is None else terms.working_time
-    if working_time:
+    if working_time and report.execution is not Execution.REJECTED:
         content["W"] = working_time // time_unit
     content |= _conditional(order, market, time_unit)
     if report.match is not None:

@@ -24,6 +24,8 @@ from exchange.services.messages import (
     Outcome,
     Placed,
     PreventedMatch,
+    Reason,
+    Rejected,
     Replaced,
     Row,
     Trade,
@@ -44,6 +46,7 @@ class Execution(StrEnum):
     TRADE = "TRADE"
     EXPIRED = "EXPIRED"
     TRADE_PREVENTION = "TRADE_PREVENTION"
+    REJECTED = "REJECTED"
 
 
 class OrderReport(Struct, frozen=True, kw_only=True):
@@ -62,6 +65,8 @@ class OrderReport(Struct, frozen=True, kw_only=True):
     original_client_order_id: str = ""
     trade: Trade | None = None
     match: PreventedMatch | None = None
+    reason: Reason | None = None
+    """Why it was rejected."""
 
 
 class ListReport(Struct, frozen=True, kw_only=True):
@@ -162,7 +167,14 @@ class _Walk:
                                     account=account, time=self._outcome.time, transfer=row
                                 )
                             )
+        self._result()
         return self._events
+
+    def _result(self) -> None:
+        """A refusal is the answer's to tell; but what was canceled for it has told that it comes."""
+        match self._outcome.result:
+            case Replaced(placed=Rejected(reason=reason), rejected=Order() as order):
+                self._report(Execution.REJECTED, order, reason=reason)
 
     # --- What is new --------------------------------------------------------------------------
 
@@ -255,6 +267,7 @@ class _Walk:
         original_client_order_id: str = "",
         trade: Trade | None = None,
         match: PreventedMatch | None = None,
+        reason: Reason | None = None,
     ) -> None:
         assert self._reports < PLACES, self._outcome.number
         self._events.append(
@@ -268,6 +281,7 @@ class _Walk:
                 original_client_order_id=original_client_order_id,
                 trade=trade,
                 match=match,
+                reason=reason,
             )
         )
         self._reports += 1

@@ -138,13 +138,14 @@ class UserStreams:
         if self._keeping or not self._listeners:
             return bool(self._keeping)
         return any(
-            isinstance(row, Order | OrderList | Balance | Transfer)
-            and row.account in self._listeners
-            for row in outcome.rows
+            isinstance(row, _OF_ACCOUNTS) and row.account in self._listeners for row in outcome.rows
         )
 
     def _take(self, rows: Iterable[Row]) -> None:
         for row in rows:
+            # Nearly all rows are of orders and what they move.
+            if type(row) not in _KNOWN:
+                continue
             if isinstance(row, Market):
                 self._markets[row.symbol] = row
             elif isinstance(row, Asset):
@@ -161,3 +162,7 @@ class UserStreams:
             if api_key == key.api_key:
                 self.stop(key.account, listener)
                 listener.revoke()
+
+
+_OF_ACCOUNTS = (Order, OrderList, Balance, Transfer)
+_KNOWN = frozenset((Market, Asset, Key))

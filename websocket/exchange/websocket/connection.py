@@ -9,9 +9,10 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Container, Mapping
 from math import ceil
 from socket import SO_SNDBUF, SOL_SOCKET
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 import prometheus_client
 import structlog
@@ -21,14 +22,15 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from exchange.services.proxies import Proxies
 from exchange.websocket.events import Form
 from exchange.websocket.frames import DEFLATE, deflate_bits, text_frame
 from exchange.websocket.handshake import BadRequest, NotFound, Opening, parse_target
+from exchange.websocket.limits import Limits
 from exchange.websocket.outbox import Outbox
+from exchange.websocket.streams import Stream
 from exchange.websocket.subscriptions import STREAMS_MAX, Subscriptions
-
-if TYPE_CHECKING:
-    from exchange.websocket.sockets import StreamServer
+from exchange.websocket.user_feeds import UserFeeds
 
 log = structlog.get_logger()
 
@@ -52,10 +54,31 @@ _library_log = logging.getLogger("exchange.websocket.library")
 _library_log.setLevel(logging.WARNING)
 
 
+class Server(Protocol):
+    """What a socket belongs to, as far as it asks for anything there."""
+
+    limits: Limits
+    compresses: bool
+    proxies: Proxies
+    users: UserFeeds
+
+    @property
+    def is_accepting(self) -> bool: ...
+    @property
+    def symbols(self) -> Container[str]: ...
+    def admit(self, socket: "Socket") -> None: ...
+    def forget(self, socket: "Socket") -> None: ...
+    def count_connect(self, address: str) -> float: ...
+    def leave(self, address: str) -> None: ...
+    def listen(self, socket: "Socket", streams: Mapping[str, Stream]) -> None: ...
+    def stop_listening(self, socket: "Socket", streams: Mapping[str, Stream]) -> None: ...
+    def flush_later(self, socket: "Socket") -> None: ...
+
+
 class Socket(asyncio.Protocol):
     """A client, as its server sees it: `subscriptions` are what it listens to."""
 
-    def __init__(self, server: "StreamServer") -> None:
+    def __init__(self, server: Server) -> None:
         self.subscriptions = Subscriptions(Form())
         self.is_full = False
         self._server = server
@@ -76,6 +99,7 @@ class Socket(asyncio.Protocol):
         self._outbox = Outbox()
         self._is_unflushed = False
         self._is_counted = False
+        self._counted_for: str | None = None
         self._abort: asyncio.TimerHandle | None = None
 
     @property
@@ -201,6 +225,8 @@ class Socket(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         if self._is_counted:
             SOCKETS.dec()
+        if self._counted_for is not None:
+            self._server.leave(self._counted_for)
         if self._abort is not None:
             self._abort.cancel()
         self._outbox.clear()
@@ -256,9 +282,10 @@ class Socket(asyncio.Protocol):
             self._reject(503, "The streams are starting; try again in a second.", wait_s=1)
         elif len(opening.names) > STREAMS_MAX:
             self._reject(400, f"A socket can have {STREAMS_MAX} streams.")
-        elif wait_s := self._server.count_connect(self._address(request)):
+        elif wait_s := self._server.count_connect(address := self._address(request)):
             self._reject(429, "Too many connections from this address.", wait_s=wait_s)
         else:
+            self._counted_for = address
             self._protocol.send_response(self._protocol.accept(request))
             if self.is_open:
                 self._begin(opening)

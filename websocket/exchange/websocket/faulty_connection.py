@@ -1,20 +1,15 @@
 """A connection to the stream server that may break or fall silent, as a script of faults says."""
 
-from typing import TYPE_CHECKING
-
 from exchange.services.fault_file import FaultFile
 from exchange.services.fault_script import STREAMS, Fault
-from exchange.websocket.connection import Socket
+from exchange.websocket.connection import Server, Socket
 from exchange.websocket.frames import split_frames
-
-if TYPE_CHECKING:
-    from exchange.websocket.sockets import StreamServer
 
 
 class FaultySocket(Socket):
     """Pings go on while it is stalled: it looks alive."""
 
-    def __init__(self, server: "StreamServer", *, file: FaultFile) -> None:
+    def __init__(self, server: Server, *, file: FaultFile) -> None:
         super().__init__(server)
         self._line = file.faults().of_socket(STREAMS)
         self._is_silent = False

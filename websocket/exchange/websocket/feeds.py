@@ -157,6 +157,8 @@ class Feeds:
         if change.levels:
             for changed in self._diffs.values():
                 changed[symbol] = feed
+        if change.began:
+            self._traded.pop(symbol, None)
         if change.trades:
             self._traded[symbol] = feed
         return feed.take(change, now, self._wanted)
@@ -196,6 +198,9 @@ class _MarketFeed:
         self._diffs = {speed: _Diff() for speed in DEPTH_SPEEDS}
 
     def take(self, change: MarketChange, now: int, wanted: Container[Stream]) -> Iterator[Event]:
+        if change.began:
+            self._fresh = []
+            self.candles.begin()
         if change.levels:
             for diff in self._diffs.values():
                 diff.add(change)

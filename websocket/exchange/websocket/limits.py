@@ -12,6 +12,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     connects: int = 1_000
     connects_s: float = 1
     """So many may come from one address in such a time."""
+    connections: int = 10_000
+    """So many may one address have open."""
     life_s: float = 24 * 60 * 60
     message_bytes: int = 64 * 1024
     handshake_bytes: int = 16 * 1024
@@ -27,7 +29,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 LIMITS = {
     "relaxed": Limits(),
-    "binance": Limits(messages_per_second=5, connects=300, connects_s=300),
+    "binance": Limits(messages_per_second=5, connects=300, connects_s=300, connections=300),
 }
 """By the setting RATE_LIMITS."""
 

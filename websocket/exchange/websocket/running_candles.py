@@ -68,6 +68,12 @@ class RunningCandles:
                 self._add_earlier(second)
         return [second.open_time for second in seconds]
 
+    def begin(self) -> None:
+        """Know nothing of what was traded so far."""
+        self._seconds.clear()
+        self._last_second = None
+        self._earlier.clear()
+
     def advance(self, now: int) -> None:
         """Forget old seconds, and move on what is counted by hours."""
         for second in sorted(one for one in self._seconds if one < now - SECONDS_KEPT):

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from contextlib import aclosing
 from functools import partial
 
@@ -15,6 +16,7 @@ from exchange.redis.listen_keys import ListenKeys
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
 from exchange.redis.written import WrittenOutcomes
+from exchange.services import tracing
 from exchange.services.candles import Candle, Interval
 from exchange.services.clock import now_us
 from exchange.services.fault_file import FaultFile
@@ -91,7 +93,10 @@ async def _follow(settings: Settings, health: Health, server: StreamServer) -> N
         followed = WrittenOutcomes(outcomes, ask) if settings.ack == "postgres" else outcomes
         async with aclosing(followed.follow(server.position)) as batches:
             async for frames in batches:
+                began = time.perf_counter()
                 server.apply(frames, now_us())
+                for frame in frames:
+                    tracing.note_work("tell", frame.outcomes, began=began)
                 if not is_current and server.position >= top:
                     is_current = True
                     server.accept()

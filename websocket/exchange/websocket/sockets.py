@@ -18,6 +18,7 @@ from exchange.services.candles import Candle
 from exchange.services.clock import now_us
 from exchange.services.market_view import MarketViews
 from exchange.services.messages import OutcomeFrame
+from exchange.services.open_connections import OpenConnections
 from exchange.services.proxies import Proxies
 from exchange.services.settings import Address
 from exchange.websocket.connection import MESSAGES, Socket
@@ -35,6 +36,8 @@ POSITION = prometheus_client.Gauge(
 
 TICK_MS = 100
 SWEEP_MS = 500
+WAIT_FOR_ROOM_S = 1
+"""Who has too many connections is asked to wait so long."""
 SHUTDOWN = "!serverShutdown"
 """The name of the stream that nobody needs to subscribe to."""
 
@@ -60,6 +63,7 @@ class StreamServer:
         self._feeds = Feeds(MarketViews(0), read_clock())
         self.users = UserFeeds(read_clock)
         self._connects = Connects(limits)
+        self._open = OpenConnections(limits.connections)
         self._accepting = False
         self._server: asyncio.Server | None = None
         self._sockets: set[Socket] = set()
@@ -170,7 +174,14 @@ class StreamServer:
 
     def count_connect(self, address: str) -> float:
         """Count a connection from there: 0, or the seconds that it has to wait with it."""
-        return self._connects.count(address, asyncio.get_running_loop().time())
+        wait_s = self._connects.count(address, asyncio.get_running_loop().time())
+        if wait_s:
+            return wait_s
+        return 0 if self._open.enter(address) else WAIT_FOR_ROOM_S
+
+    def leave(self, address: str) -> None:
+        """A connection that was counted is gone."""
+        self._open.leave(address)
 
     def listen(self, socket: Socket, streams: Mapping[str, Stream]) -> None:
         """From now on this socket is told what these streams say."""

@@ -15,7 +15,7 @@ from exchange.websocket.events import (
 )
 from exchange.websocket.streams import Kind, Stream, Window
 
-Mark = tuple[int, int, int]
+Mark = tuple[int, int, int, int]
 
 
 class Statement(NamedTuple):
@@ -39,7 +39,7 @@ class MarketStates:
     def mark(self, now: int) -> Mark:
         """As long as this stays the same, so do all states: windows move on by minutes."""
         counters = self._view.counters
-        return counters.update_id, counters.trade_id, now // MINUTE
+        return counters.update_id, counters.trade_id, self._view.beginning, now // MINUTE
 
     def statement(self, stream: Stream, now: int) -> Statement:
         """What a stream of that kind would say now, whatever its speed, alone or in an array."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -14,16 +14,28 @@ from exchange.services import user_streams
 from exchange.services.messages import OutcomeFrame
 from exchange.services.process import WorldFailed
 from exchange.services.user_streams import UserStreams
-from exchange.websocket.events import Message
-
-if TYPE_CHECKING:
-    from exchange.websocket.connection import Socket
+from exchange.websocket.events import Form, Message
+from exchange.websocket.subscriptions import Subscriptions
 
 FIND_S_MAX = 2.0
 CHECK_S = 10.0
 """How often listenKeys are looked up again: one that is over is told to those who listen by it."""
 
 log = structlog.get_logger()
+
+
+class Listener(Protocol):
+    """A socket, as far as it is told what happens to an account."""
+
+    subscriptions: Subscriptions
+
+    @property
+    def is_open(self) -> bool: ...
+    @property
+    def form(self) -> Form: ...
+    def tell(self, text: bytes) -> None: ...
+    def flush(self) -> None: ...
+    def close(self, code: CloseCode, reason: str) -> None: ...
 
 
 class UserFeeds:
@@ -33,7 +45,7 @@ class UserFeeds:
         self._streams = UserStreams(0, (), ())
         self._find: Callable[[str], Awaitable[Grant | None]] = _find_nobody
         self._read_clock = read_clock
-        self._voices: dict[str, dict[Socket, _Voice]] = {}
+        self._voices: dict[str, dict[Listener, _Voice]] = {}
         self._looking_up: set[asyncio.Task[None]] = set()
 
     def load(self, streams: UserStreams, find: Callable[[str], Awaitable[Grant | None]]) -> None:
@@ -46,7 +58,7 @@ class UserFeeds:
         for outcome in frame.outcomes:
             self._streams.apply(outcome)
 
-    def listen(self, socket: "Socket", names: Iterable[str]) -> None:
+    def listen(self, socket: Listener, names: Iterable[str]) -> None:
         """Tell this socket all that happens from now on, once it is known whose the names are.
 
         A name that is nobody's says nothing.
@@ -57,7 +69,7 @@ class UserFeeds:
             self._looking_up.add(task)
             task.add_done_callback(self._looking_up.discard)
 
-    def stop_listening(self, socket: "Socket", names: Iterable[str]) -> None:
+    def stop_listening(self, socket: Listener, names: Iterable[str]) -> None:
         for name in names:
             voices = self._voices.get(name, {})
             voice = voices.pop(socket, None)
@@ -66,7 +78,7 @@ class UserFeeds:
             if not voices:
                 self._voices.pop(name, None)
 
-    def api_keys(self, socket: "Socket") -> set[str]:
+    def api_keys(self, socket: Listener) -> set[str]:
         """The keys that the listenKeys of this socket were made with."""
         found = (voices.get(socket) for voices in self._voices.values())
         return {voice.api_key for voice in found if voice is not None}
@@ -87,7 +99,7 @@ class UserFeeds:
             if await self._found(name) is None:
                 self._expire(name)
 
-    async def _look_up(self, socket: "Socket", name: str, since: int) -> None:
+    async def _look_up(self, socket: Listener, name: str, since: int) -> None:
         try:
             grant = await self._found(name)
             if grant is not None and socket.is_open and name in socket.subscriptions.listen_keys:
@@ -97,7 +109,7 @@ class UserFeeds:
         finally:
             self._streams.release()
 
-    def _start(self, socket: "Socket", name: str, grant: Grant, since: int) -> None:
+    def _start(self, socket: Listener, name: str, grant: Grant, since: int) -> None:
         voices = self._voices.setdefault(name, {})
         if socket not in voices:
             voice = voices[socket] = _Voice(self, socket, name, grant)
@@ -127,7 +139,7 @@ async def _find_nobody(listen_key: str) -> None:
 class _Voice:
     """Tells one socket what happens to the account of one listenKey."""
 
-    def __init__(self, feeds: UserFeeds, socket: "Socket", name: str, grant: Grant) -> None:
+    def __init__(self, feeds: UserFeeds, socket: Listener, name: str, grant: Grant) -> None:
         self.account = grant.account
         self.api_key = grant.api_key
         self._feeds = feeds

@@ -12,7 +12,7 @@ from exchange.backend.members import Member
 from exchange.backend.operator import KeyTerms, Operator
 from exchange.backend.state import Current
 from exchange.backend.ui.forms import KeyChange, KeyWish
-from exchange.backend.ui.visitors import SignedInMember
+from exchange.backend.ui.visitors import ChosenAccount, SignedInMember
 from exchange.services.messages import Key, KeyKind
 
 KEYS_MAX = 30
@@ -32,9 +32,11 @@ def routes(current: Current, operator: Operator) -> APIRouter:
         ]
 
     @router.post("/ui/keys", status_code=201)
-    async def create_key(body: KeyWish, member: SignedInMember) -> dict[str, Any]:
+    async def create_key(
+        body: KeyWish, member: SignedInMember, account: ChosenAccount
+    ) -> dict[str, Any]:
         directory = await _directory(current)
-        if sum(key.revoked is None for key in directory.keys_of(member.account)) >= KEYS_MAX:
+        if sum(key.revoked is None for key in directory.keys_of(account)) >= KEYS_MAX:
             raise member_errors.bad_input(f"An account has at most {KEYS_MAX} keys.")
         terms = KeyTerms(
             name=body.name,
@@ -44,7 +46,7 @@ def routes(current: Current, operator: Operator) -> APIRouter:
             addresses=_networks(body.addresses or []),
             expires=_expiry(body.expires_at),
         )
-        made = await operator.add_key(member.account, KeyKind(body.type), body.public_key, terms)
+        made = await operator.add_key(account, KeyKind(body.type), body.public_key, terms)
         shown = {} if made.secret is None else {"secretKey": made.secret}
         return {**_described(_own_key(directory, member, made.api_key)), **shown}
 

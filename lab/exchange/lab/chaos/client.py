@@ -9,7 +9,7 @@ import contextlib
 import hmac
 import time
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -110,6 +110,13 @@ class PublicApi:
         signer = self._keyed.copy()
         signer.update(text.encode())
         return f"{text}&signature={signer.hexdigest()}"
+
+    def signed_for_socket(self) -> dict[str, object]:
+        """The parameters of a signed request over the WebSocket API that needs no others."""
+        text = f"apiKey={self._api_key}&timestamp={time.time_ns() // 1_000_000}"
+        signer = self._keyed.copy()
+        signer.update(text.encode())
+        return {**dict(parse_qsl(text)), "signature": signer.hexdigest()}
 
     async def call(
         self, method: str, path: str, parameters: str, *, patience: float = ANSWER_S_MAX

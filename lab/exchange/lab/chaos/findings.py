@@ -26,6 +26,7 @@ class Promise(Enum):
     TRADES = "a trade id names one trade; ids are dense within a generation"
     CANDLES = "candles are the trades, added up"
     STREAM = "streams tell each trade once, and keep the book that REST shows"
+    USER_STREAM = "accounts are told each of their fills once, in order, and what they hold"
     HEALED = "it heals by itself"
 
 

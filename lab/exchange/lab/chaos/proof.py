@@ -17,6 +17,7 @@ from exchange.lab.chaos.findings import Findings, Promise
 from exchange.lab.chaos.listener import Tape
 from exchange.lab.chaos.market_proof import DAY_US, MarketProof
 from exchange.lab.chaos.memory import AccountMemory
+from exchange.lab.chaos.user_record import UserRecord
 from exchange.services.run_file import Run
 
 SYMBOLS = [ground.symbol for ground in wishes.GROUNDS]
@@ -35,14 +36,17 @@ class Proof:
         self,
         memories: Sequence[AccountMemory],
         keys: Sequence[tuple[str, str]],
+        told: Sequence[UserRecord],
         tapes: Mapping[str, Tape],
     ) -> None:
-        """Everything; what cannot be read is a violation too. `keys` are those of the accounts."""
+        """Everything; what cannot be read is a violation too. `keys` are those of the accounts, and
+        `told` is what their streams have told them.
+        """
         clients = [PublicApi(self._run.api, *key) for key in keys]
         try:
             async with snapshot(self._run.database_url) as rows:
-                for memory, client in zip(memories, clients, strict=True):
-                    await self._prove_account(memory, client, rows)
+                for memory, client, record in zip(memories, clients, told, strict=True):
+                    await self._prove_account(memory, client, record, rows)
                 for symbol in SYMBOLS:
                     await self._prove_market(symbol, tapes[symbol], clients[0], rows)
                 market_proof.prove_sums(await rows.sums(), await rows.negative(), self._findings)
@@ -56,11 +60,15 @@ class Proof:
             for client in clients:
                 client.close()
 
-    async def _prove_account(self, memory: AccountMemory, client: PublicApi, rows: Rows) -> None:
+    async def _prove_account(
+        self, memory: AccountMemory, client: PublicApi, record: UserRecord, rows: Rows
+    ) -> None:
         assets = await rows.markets()
+        account = await account_by_api(client, SYMBOLS)
+        record.prove(account.trades, account.holdings)
         prove_account(
             memory,
-            await account_by_api(client, SYMBOLS),
+            account,
             await rows.account(memory.account_id, assets),
             await rows.transfers(memory.account_id),
             assets,

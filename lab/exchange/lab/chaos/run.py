@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from exchange.lab.chaos.report import Report, promise_rows
 from exchange.lab.chaos.saboteur import NotRestarted, Saboteur
 from exchange.lab.chaos.subject import Subject, SubjectFault
 from exchange.lab.chaos.trader import Shared, Tally, Trader
+from exchange.lab.chaos.user_listener import UserListener
+from exchange.lab.chaos.user_record import UserRecord
 
 REQUESTS_PER_S = 240
 """Of all traders together: what a run remembers stays bounded, and the machine is left to others."""
@@ -57,6 +59,7 @@ class Chaos:
         self._recoveries: list[Recovery] = []
         self._keys: list[tuple[str, str]] = []
         self._traders: list[Trader] = []
+        self._told: list[UserRecord] = []
         self._began = 0.0
 
     async def run(self) -> Report:
@@ -70,6 +73,7 @@ class Chaos:
             async with asyncio.TaskGroup() as group:
                 others = [
                     group.create_task(listener.listen()),
+                    *(group.create_task(one.listen()) for one in self._user_listeners()),
                     group.create_task(self._read()),
                     group.create_task(self._report_progress()),
                 ]
@@ -88,7 +92,9 @@ class Chaos:
             for trader in self._traders:
                 trader.close()
         proof = Proof(self._run, self._findings, began_us, is_own=self._subject.is_own)
-        await proof.prove([one.memory for one in self._traders], self._keys, listener.tapes)
+        memories = [one.memory for one in self._traders]
+        await proof.prove(memories, self._keys, self._told, listener.tapes)
+        listener.compared["user streams and REST"] = sum(one.compared for one in self._told)
         self._subject.is_kept = bool(self._findings.violated)
         return self._report(listener, seconds)
 
@@ -125,6 +131,14 @@ class Chaos:
         symbols = [ground.symbol for ground in wishes.GROUNDS]
         public = PublicApi(self._run.api, *self._keys[0])
         return Listener(self._run.ws, public, symbols, self._findings, self._streams)
+
+    def _user_listeners(self) -> Iterator[UserListener]:
+        """One for each account, by turns at the backend and at the websocket server."""
+        for number, (key, trader) in enumerate(zip(self._keys, self._traders, strict=True)):
+            record = UserRecord(trader.memory.name, self._findings)
+            self._told.append(record)
+            streams = self._run.ws if number % 2 else None
+            yield UserListener(PublicApi(self._run.api, *key), record, self._run.api, streams)
 
     # --- Meanwhile ---
 

@@ -2,19 +2,12 @@
 
 import contextlib
 import shutil
-import signal
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from exchange.services import children
-from exchange.services.embedded import free_port
+from exchange.services.own_exchange import NotStarted, own_exchange
 from exchange.services.run_file import Run, read_run
-
-START_S_MAX = 60.0
-STOP_S_MAX = 15.0
 
 
 class SubjectFault(Exception):
@@ -51,27 +44,10 @@ def exchange(folder: Path | None) -> Iterator[Subject]:
     parent = Path(tempfile.mkdtemp(prefix="exchange-chaos-"))
     subject = Subject(parent / "data", is_own=True)
     try:
-        with _launched(subject.folder, parent / "output"):
+        with own_exchange(subject.folder):
             yield subject
+    except NotStarted as fault:
+        raise SubjectFault(str(fault)) from None
     finally:
         if not subject.is_kept:
             shutil.rmtree(parent, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _launched(folder: Path, output: Path) -> Iterator[None]:
-    ports = ("--api-port", str(free_port()), "--ws-port", str(free_port()))
-    # In a session of its own: Ctrl-C is for us, who end it in our order. It ends if we are killed.
-    launcher = children.spawn(
-        [sys.executable, "-m", "exchange.services", "up", "--data", str(folder), *ports],
-        log=output,
-    )
-    try:
-        deadline = time.monotonic() + START_S_MAX
-        while read_run(folder) is None:
-            if launcher.poll() is not None or time.monotonic() > deadline:
-                raise SubjectFault(f"The exchange did not start:\n{children.log_tail(output)}")
-            time.sleep(0.05)
-        yield
-    finally:
-        children.end(launcher, signal.SIGTERM, STOP_S_MAX)

@@ -7,11 +7,12 @@ import { notify } from "./dialogs.js";
 import { orderType, trimmed } from "./format.js";
 import { ownPrices } from "./ladder.js";
 import { connection, go, market, markets, route } from "./state.js";
-import { batch, effect, signal } from "./view.js";
+import { batch, computed, effect, signal } from "./view.js";
 
 /**
- * @typedef {{ name: string, role: string, accountId: number, totp: boolean,
- *   sessionId: string }} User
+ * @typedef {{ accountId: number, name: string }} OwnAccount
+ * @typedef {{ name: string, role: string, accountId: number, accounts: OwnAccount[],
+ *   totp: boolean, sessionId: string }} User
  * @typedef {{ asset: string, free: string, locked: string }} Balance
  * @typedef {{ symbol: string, orderId: number, orderListId: number, clientOrderId: string,
  *   price: string, origQty: string, executedQty: string, stopPrice: string, type: string,
@@ -25,6 +26,8 @@ const ENDED = ["CANCELED", "FILLED", "EXPIRED", "REJECTED", "EXPIRED_IN_MATCH"];
 
 /** undefined: not known yet; null: a visitor. @type {import("./view.js").Signal<User | null | undefined>} */
 export const user = signal(undefined);
+/** Which of the user's accounts is used: all that is theirs here is this one's. */
+export const chosen = signal(0);
 /** @type {import("./view.js").Signal<Map<string, Balance>>} */
 export const balances = signal(new Map());
 /** @type {import("./view.js").Signal<Map<number, Order>>} */
@@ -45,7 +48,7 @@ export async function beginAccount() {
   caller.onSignedOut = () => enter(null);
   effect(drawOrders);
   effect(() => {
-    if (user.value && market.value !== undefined) {
+    if (user.value && chosen.value && market.value !== undefined) {
       loadMarketThings(market.value.symbol);
     } else {
       fees.value = null;
@@ -59,12 +62,15 @@ export async function beginAccount() {
 /**
  * Become somebody, or nobody.
  * @param {User | null} who
+ * @param {number} [account] one of theirs, the main one if it is not said
  */
-export async function enter(who) {
+export async function enter(who, account = who?.accountId ?? 0) {
   run += 1;
   stopListening();
+  caller.account = who === null || account === who.accountId ? "" : `${account}`;
   batch(() => {
     user.value = who;
+    chosen.value = account;
     balances.value = new Map();
     openOrders.value = new Map();
     fillMarks.value = [];
@@ -75,6 +81,20 @@ export async function enter(who) {
     go("login");
   }
 }
+
+/** Read anew who we are: what has been added or changed about us. */
+export async function recall() {
+  const { user: who } = await own("GET", "/ui/session");
+  user.value = who;
+}
+
+/** The name of the sub-account that is used, "" for the main account. */
+export const within = computed(() => {
+  const who = user.value;
+  return !who || chosen.value === who.accountId
+    ? ""
+    : (who.accounts.find((one) => one.accountId === chosen.value)?.name ?? "");
+});
 
 export async function signOut() {
   await own("POST", "/ui/logout").catch(() => {});

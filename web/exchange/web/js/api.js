@@ -87,8 +87,11 @@ export function inWords(status, code, message) {
 
 /** @typedef {Record<string, string | number | boolean | undefined>} Parameters */
 
-/** What happens when a session has ended without our doing. */
-export const caller = { onSignedOut: () => {} };
+/**
+ * Who asks: what happens when a session has ended without our doing, and which of its user's
+ * accounts is meant, "" for the main one.
+ */
+export const caller = { onSignedOut: () => {}, account: "" };
 
 /**
  * The spot API: parameters go in the query, as for any client.
@@ -127,8 +130,12 @@ export async function own(method, path, body) {
 async function ask(url, options) {
   let response;
   let text;
+  const headers = new Headers(options.headers);
+  if (caller.account !== "") {
+    headers.set("X-Exchange-Account", caller.account);
+  }
   try {
-    response = await fetch(url, { ...options, credentials: "same-origin" });
+    response = await fetch(url, { ...options, headers, credentials: "same-origin" });
     text = await response.text();
   } catch (fault) {
     if (fault instanceof DOMException && fault.name === "AbortError") {

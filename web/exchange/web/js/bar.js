@@ -1,6 +1,6 @@
 /** The market bar: what is traded, how its day was, whether we are connected, and who we are. */
 
-import { signOut, user } from "./account.js";
+import { chosen, enter, signOut, user, within } from "./account.js";
 import { sentUnits } from "./decimal.js";
 import { toggleHelp } from "./dialogs.js";
 import { last } from "./feed.js";
@@ -179,11 +179,25 @@ function Menu({ who }) {
         isMenuOpen.value = !isMenuOpen.value;
       }}
     >
-      ${who.name}<svg viewBox="0 0 10 6" aria-hidden="true"><path d="M1 1l4 4 4-4" /></svg>
+      ${who.name}${within.value !== "" && html`<i class="within">${within.value}</i>`}<svg viewBox="0 0 10 6" aria-hidden="true"><path d="M1 1l4 4 4-4" /></svg>
     </button>
     ${
       isMenuOpen.value &&
       html`<div class="drop right">
+      ${
+        who.accounts.length > 1 &&
+        html`<div role="group" aria-label="Account that is used">${who.accounts.map(
+          (one) => html`<button
+            aria-pressed=${one.accountId === chosen.value}
+            onClick=${() => {
+              isMenuOpen.value = false;
+              enter(who, one.accountId);
+            }}
+          >
+            ${one.name}${one.accountId === who.accountId && html` <i>main</i>`}
+          </button>`,
+        )}</div>`
+      }
       <button onClick=${leave("wallet")}>Wallet</button>
       <button onClick=${leave("account")}>Account and API keys</button>
       <button onClick=${leave("markets")}>Markets</button>

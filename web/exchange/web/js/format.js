@@ -14,6 +14,14 @@ export function withCommas(text) {
 }
 
 /**
+ * A constant's name as the beginning of a sentence.
+ * @param {string} text
+ */
+export function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1).toLowerCase().replaceAll("_", " ");
+}
+
+/**
  * @param {Market} market
  * @param {bigint} units
  */

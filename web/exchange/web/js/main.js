@@ -6,7 +6,6 @@ import { ChartPanel } from "./chart.js";
 import { Dialogs, isHelpOpen, Notices, question, toggleHelp } from "./dialogs.js";
 import { show } from "./feed.js";
 import { LadderPanel } from "./ladder.js";
-import { MarketsPage } from "./market-list.js";
 import { fill, OrderForm } from "./order-form.js";
 import { cancelAll, OrdersPanel } from "./orders-panel.js";
 import { begin, fault, go, market, route } from "./state.js";
@@ -25,12 +24,15 @@ const PANELS = [
 
 /** Pages that few need at once come when they are asked for. */
 const LATER = /** @type {Record<string, () => Promise<any>>} */ ({
+  markets: () => import("./market-list.js").then((module) => module.MarketsPage),
   login: () => import("./sign-in.js").then((module) => module.LoginPage),
   register: () => import("./sign-in.js").then((module) => module.RegisterPage),
   wallet: () => import("./wallet.js").then((module) => module.WalletPage),
   account: () => import("./account-page.js").then((module) => module.AccountPage),
   admin: () => import("./admin-page.js").then((module) => module.AdminPage),
 });
+/** Those that anybody may see. */
+const OPEN = ["markets", "login", "register"];
 const fetched = signal(/** @type {Record<string, any>} */ ({}));
 
 function App() {
@@ -42,9 +44,6 @@ function Where() {
   if (fault.value !== "") {
     return html`<main class="empty"><div><h1>${fault.value}</h1><p>This page tries again by itself.</p></div></main>`;
   }
-  if (name === "markets") {
-    return html`<${MarketsPage} />`;
-  }
   if (LATER[name] !== undefined) {
     return html`<${Later} key=${name} name=${name} />`;
   }
@@ -54,11 +53,11 @@ function Where() {
 /** @param {{ name: string }} properties */
 function Later({ name }) {
   const who = user.value;
-  const isOpen = name === "login" || name === "register";
-  const isAllowed = isOpen || (name === "admin" ? who?.role === "admin" : Boolean(who));
+  const isAllowed =
+    OPEN.includes(name) || (name === "admin" ? who?.role === "admin" : Boolean(who));
   useEffect(() => {
     if (isAllowed) {
-      LATER[name]().then((page) => {
+      Promise.all([LATER[name](), dressed()]).then(([page]) => {
         fetched.value = { ...fetched.value, [name]: page };
       });
     } else if (who !== undefined && location.hash.startsWith(`#/${name}`)) {
@@ -67,6 +66,24 @@ function Later({ name }) {
   }, [name, who, isAllowed]);
   const page = fetched.value[name];
   return page === undefined || !isAllowed ? html`<main class="empty">…</main>` : html`<${page} />`;
+}
+
+/** @type {Promise<unknown> | undefined} */
+let dressing;
+
+/** The style sheet of these pages, which comes with the first of them. */
+function dressed() {
+  dressing ??= new Promise((resolve) => {
+    const sheet = Object.assign(document.createElement("link"), {
+      rel: "stylesheet",
+      href: "/pages.css",
+      onload: resolve,
+      // Undressed is better than not there.
+      onerror: resolve,
+    });
+    document.head.append(sheet);
+  });
+  return dressing;
 }
 
 function TradePage() {

@@ -6,7 +6,7 @@ import { config, go } from "./state.js";
 import { html, signal, useEffect } from "./view.js";
 
 const NEEDS_CODE = -2;
-const PASSWORD_LENGTH_MIN = 10;
+const PASSWORD_LENGTH_MIN = 8;
 
 const name = signal("");
 const password = signal("");

@@ -1,11 +1,13 @@
 /** What one owns: balances, test funds where there are any, withdrawals, and the ledger's history. */
 
-import { balances, changes } from "./account.js";
+import { balances, changes, chosen } from "./account.js";
 import { ApiError, own } from "./api.js";
 import { notify } from "./dialogs.js";
-import { moment, trimmed } from "./format.js";
-import { BalanceTable } from "./orders-panel.js";
+import { capital, moment, trimmed } from "./format.js";
+import { Fault, into, plain, submitting } from "./forms.js";
+import { BalanceTable } from "./own-orders.js";
 import { config } from "./state.js";
+import { SubAccounts } from "./sub-accounts.js";
 import { html, signal, useEffect } from "./view.js";
 
 /**
@@ -38,47 +40,9 @@ export function WalletPage() {
         ${held.length > 0 && html`<${Withdraw} held=${held} />`}
       </div>
     </div>
-    <${Ledger} />
+    <${SubAccounts} held=${held} />
+    <${Ledger} key=${chosen.value} />
   </main>`;
-}
-
-/** @param {import("./view.js").Signal<string>} value */
-function into(value) {
-  return (/** @type {any} */ event) => {
-    value.value = event.target.value;
-  };
-}
-
-/** @param {string} text */
-function plain(text) {
-  return text.trim().replaceAll(",", "");
-}
-
-/**
- * Run what a form asks for, once at a time, and show why it was refused.
- * @param {import("./view.js").Signal<boolean>} isBusy
- * @param {import("./view.js").Signal<string>} fault
- * @param {() => Promise<void>} act
- */
-function submitting(isBusy, fault, act) {
-  return async (/** @type {Event} */ event) => {
-    event.preventDefault();
-    if (isBusy.peek()) {
-      return;
-    }
-    isBusy.value = true;
-    fault.value = "";
-    try {
-      await act();
-    } catch (refusal) {
-      if (!(refusal instanceof ApiError)) {
-        throw refusal;
-      }
-      fault.value = refusal.words;
-    } finally {
-      isBusy.value = false;
-    }
-  };
 }
 
 // --- Test funds ----------------------------------------------------------------------------------
@@ -122,7 +86,7 @@ function TestFunds({ most }) {
         /></label>
         <button class="accent" type="submit" disabled=${isBusy.value}>Take ${chosen}</button>
       </div>
-      ${fault.value !== "" && html`<p class="fault" role="alert">${fault.value}</p>`}
+      <${Fault} fault=${fault.value} />
     </form>
   </section>`;
 }
@@ -195,7 +159,7 @@ function Withdraw({ held }) {
         ><span>To the address</span
         ><input required maxlength="200" value=${address.value} onInput=${into(address)}
       /></label>
-      ${fault.value !== "" && html`<p class="fault" role="alert">${fault.value}</p>`}
+      <${Fault} fault=${fault.value} />
       <button type="submit" disabled=${isBusy.value}>Withdraw ${chosen}</button>
     </form>
     ${
@@ -231,19 +195,28 @@ const ROWS = 50;
 const ledger = signal(null);
 
 async function loadLedger() {
-  ledger.value = await own("GET", `/ui/ledger?limit=${ROWS}`).catch(() => ledger.peek());
+  const mine = chosen.peek();
+  const found = await own("GET", `/ui/ledger?limit=${ROWS}`).catch(() => null);
+  if (found !== null && mine === chosen.peek()) {
+    ledger.value = found;
+  }
 }
 
 async function loadOlder() {
+  const mine = chosen.peek();
   const known = ledger.peek()?.rows ?? [];
   const before = encodeURIComponent(known.at(-1)?.id ?? "");
   const found = await own("GET", `/ui/ledger?limit=${ROWS}&before=${before}`).catch(() => null);
-  if (found !== null) {
+  if (found !== null && mine === chosen.peek()) {
     ledger.value = { rows: [...known, ...found.rows], more: found.more };
   }
 }
 
 function Ledger() {
+  useEffect(() => {
+    // What is known is another account's.
+    ledger.value = null;
+  }, []);
   useEffect(() => {
     loadLedger();
   }, [changes.value.money]);
@@ -270,7 +243,7 @@ function Ledger() {
               html`<tr key=${one.id}>
                 <td class="quiet">${moment(one.time)}</td>
                 <td title=${one.reference ?? one.tradeId ?? ""}>
-                  ${one.kind.charAt(0) + one.kind.slice(1).toLowerCase()}
+                  ${capital(one.kind)}
                 </td>
                 <td class="number ${one.amount.startsWith("-") ? "down" : "up"}">
                   ${one.amount.startsWith("-") ? "" : "+"}${trimmed(one.amount, 2)}

@@ -14,7 +14,10 @@ def exchange_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningExc
     """
     exchange = RunningExchange(tmp_path_factory.mktemp("exchange") / "data")
     try:
-        exchange.start()
+        with pytest.MonkeyPatch.context() as patch:
+            # All that there is to be said: what is in no log then is in none.
+            patch.setenv("LOG_LEVEL", "DEBUG")
+            exchange.start()
         yield exchange
     finally:
         exchange.stop()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from backend.api_client import Trader, send
+from backend.page import Browser
 from running_exchange import RunningExchange, samples
 
 SERVICES = ("backend", "websocket", "engine", "db-processor")
@@ -91,14 +92,35 @@ def test_every_answer_names_its_request(exchange_up: RunningExchange) -> None:
 
 
 def test_no_log_holds_a_secret(exchange_up: RunningExchange, traded: Trader) -> None:
+    """Not even at the level DEBUG, which these processes write at."""
+    browser = Browser(exchange_up.api)
+    browser.register("observed-user", "a password of hers")
+    browser.post("/ui/login", {"name": "observed-user", "password": "not hers at all"})
+    authenticator = browser.post("/ui/totp", {"password": "a password of hers"}).body
+    key = browser.post("/ui/keys", {"name": "k", "type": "HMAC", "permissions": ["READ"]}).body
+    signature = traded.sign("symbol=BTCUSDT&timestamp=1")
+    named = {"X-MBX-APIKEY": traded.api_key}
+    late = "/api/v3/openOrders?symbol=BTCUSDT&timestamp=1&signature=" + signature
+    assert send(exchange_up.api, "GET", late, headers=named).body["code"] == -1021
     secrets = {
+        "a password": "a password of hers",
+        "a wrong password": "not hers at all",
+        "a session": str(browser.token),
+        "an authenticator": authenticator["secret"],
+        "a key's secret": key["secretKey"],
+        "a signature": signature,
+        "a listen key": browser.post("/api/v3/userDataStream").body["listenKey"],
+        "the operator's password": (exchange_up.data / "login.password").read_text("utf-8"),
         "the admin token": exchange_up.admin_token,
         "the master key": (exchange_up.data / "master.key").read_text("utf-8").strip(),
         "a client's secret": traded.secret,
     }
 
     logs = [*Path(exchange_up.data / "logs").glob("*.log")]
-    text = exchange_up.output + "".join(log.read_text("utf-8") for log in logs)
+    # Its first login it prints, for whoever has started it.
+    printed = exchange_up.output.replace(secrets["the operator's password"].strip(), "")
+    text = printed + "".join(log.read_text("utf-8") for log in logs)
 
     assert len(logs) >= 6
-    assert [name for name, secret in secrets.items() if secret in text] == []
+    assert browser.token
+    assert [name for name, secret in secrets.items() if secret.strip() in text] == []

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from backend.api_client import Trader
 from running_exchange import RunningExchange, exchange_command
 from servers import KillableServer, ask_redis
 
@@ -270,6 +271,32 @@ def test_ctrl_c_and_a_closed_terminal_stop_it_cleanly(own: RunningExchange) -> N
         assert own.launcher.wait(10) == 0
         assert not run_path(own.data).exists()
         own.start()
+
+
+def test_the_master_key_is_replaced_while_all_goes_on(own: RunningExchange) -> None:
+    keys = own.account("sealed")
+    trader = Trader(own.api, keys.apiKey, keys.secretKey)
+    path = own.data / "master.key"
+    former = path.read_text("utf-8").split()
+
+    answer = own.command("admin", "rotate-master-key")
+
+    newest, *others = path.read_text("utf-8").split()
+    assert others == former
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert answer["keys"] >= 1
+    assert str(answer["masterKey"]) == newest.partition(":")[0]
+    assert trader.call("GET", "account").status == 200
+
+    # Nothing is sealed under the old one any more: it can go.
+    path.write_text(newest + "\n", "utf-8")
+    killed = own.pids()["backend"]
+    os.kill(killed or 0, signal.SIGKILL)
+    _eventually(lambda: own.pids()["backend"] not in (None, killed), 5)
+    _eventually(lambda: _answers(f"{own.api}/api/v3/ping"), 20)
+    _eventually(lambda: trader.call("GET", "account").status == 200, 20)
+    later = own.account("sealed-later")
+    assert Trader(own.api, later.apiKey, later.secretKey).call("GET", "account").status == 200
 
 
 def test_servers_of_somebody_else_are_used_and_left_alone(

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from exchange.backend import control, status
+from exchange.backend import control, errors, refusals, status
 from exchange.backend.control import Acting, Who
 from exchange.backend.errors import ApiError
 from exchange.backend.faults import admin_routes as fault_routes
@@ -22,6 +22,7 @@ from exchange.backend.operator import AdminError, Operator
 from exchange.backend.rulebook import BadRule
 from exchange.backend.state import Current
 from exchange.backend.wishes import (
+    NUL,
     AccountChange,
     ExchangeChange,
     MarketChange,
@@ -48,6 +49,13 @@ NOT_FOR_TESTS = (
     "This exchange was not started for tests, so nothing resets its markets: "
     "`exchange up --testing` starts one that can be."
 )
+NOTHING_HERE = "There is nothing here by this name and method."
+_REFUSAL = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string"}},
+    "additionalProperties": False,
+}
 
 
 class AdminApplication:
@@ -73,6 +81,9 @@ class AdminApplication:
             answer = _error(401, "The admin token is missing or wrong.")
             await answer(scope, receive, send)
             return
+        if scope["type"] == "http" and NUL in scope["path"]:
+            await _error(404, NOTHING_HERE)(scope, receive, send)
+            return
         await self._rest(scope, receive, send)
 
     def _is_allowed(self, scope: Scope) -> bool:
@@ -89,7 +100,10 @@ def _routes(
     *,
     is_testing: bool,
 ) -> FastAPI:
-    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="Admin API", openapi_url="/admin/openapi.json", docs_url=None, redoc_url=None,
+        redirect_slashes=False,
+    )  # fmt: skip
 
     async def acting(request: Request) -> Acting:
         return Acting(operator, _author(request), needs_reason=False)
@@ -117,6 +131,8 @@ def _routes(
     app.add_exception_handler(ApiError, _answer_api_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(Exception, _answer_fault)
+    refusals.document(app, _REFUSAL, refusals.BY_OPERATORS)
     return app
 
 
@@ -206,10 +222,12 @@ def _own_routes(members: Members, *, is_testing: bool) -> APIRouter:
 
 def _author(request: Request) -> Author:
     """Who has the token says who he is, and why he acts; percent-encoded, as headers need it."""
-    name = unquote(request.headers.get(ACTOR_HEADER, ""))[:ACTOR_LENGTH_MAX]
-    return Author(
-        name=f"operator {name}".strip(), reason=unquote(request.headers.get(REASON_HEADER, ""))
+    name, reason = (
+        unquote(request.headers.get(header, "")) for header in (ACTOR_HEADER, REASON_HEADER)
     )
+    if NUL in name + reason:
+        raise AdminError(400, "No text may have a NUL character.")
+    return Author(name=f"operator {name[:ACTOR_LENGTH_MAX]}".strip(), reason=reason)
 
 
 def _error(status: int, sentence: str) -> JSONResponse:
@@ -239,4 +257,8 @@ async def _answer_invalid(_request: Request, fault: Exception) -> JSONResponse:
 
 async def _answer_http(_request: Request, fault: Exception) -> JSONResponse:
     assert isinstance(fault, HTTPException)
-    return _error(fault.status_code, "There is nothing here by this name and method.")
+    return _error(fault.status_code, NOTHING_HERE)
+
+
+async def _answer_fault(_request: Request, _fault: Exception) -> JSONResponse:
+    return _error(500, errors.INTERNAL.message)

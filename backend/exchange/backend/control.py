@@ -8,7 +8,15 @@ from exchange.backend import record, status, treasury_rows
 from exchange.backend.operator import AdminError, Operator
 from exchange.backend.state import Current
 from exchange.backend.treasury import Treasury
-from exchange.backend.wishes import AccountChange, AnyName, AssetName, Body, Reference, Text
+from exchange.backend.wishes import (
+    AccountChange,
+    AnyName,
+    AssetName,
+    Body,
+    Reference,
+    Text,
+    TierNumber,
+)
 from exchange.services.commands import Decision, Deposit
 from exchange.services.markets import Mode
 from exchange.services.messages import Author
@@ -39,7 +47,7 @@ class FreezeWish(Because):
 
 
 class AccountWish(Because):
-    tier: int | None = None
+    tier: TierNumber | None = None
     discount: bool | None = None
     trading_disabled: bool | None = None
     role: Literal["TRADER", "ADMIN"] | None = None
@@ -69,6 +77,9 @@ async def _who(request: Request) -> Acting:
 
 Who = Annotated[Acting, Depends(_who)]
 Limit = Annotated[int, Query(ge=1, le=500)]
+Number = Annotated[int, Query(ge=-1, lt=2**63)]
+"""Of an account or a command."""
+Moment = Annotated[int, Query(ge=0, le=2**43)]
 
 
 def routes(prefix: str, current: Current, health: Health) -> APIRouter:
@@ -78,7 +89,7 @@ def routes(prefix: str, current: Current, health: Health) -> APIRouter:
 
     @router.get("/accounts")
     async def accounts(
-        _who: Who, search: str = "", limit: Limit = 100, after: int = -1
+        _who: Who, search: str = "", limit: Limit = 100, after: Number = -1
     ) -> list[dict[str, Any]]:
         state = current.state
         await state.barrier.market_data()
@@ -114,7 +125,7 @@ def routes(prefix: str, current: Current, health: Health) -> APIRouter:
         _who: Who,
         status: Literal["PENDING", "APPROVED", "DONE", "REJECTED", "FROZEN"] | None = None,
         limit: Limit = 100,
-        before: int | None = None,
+        before: Moment | None = None,
     ) -> list[dict[str, Any]]:
         return await treasury.listed(None, status, before, limit)
 
@@ -131,7 +142,7 @@ def routes(prefix: str, current: Current, health: Health) -> APIRouter:
 
     @router.get("/audit")
     async def audit(
-        _who: Who, limit: Limit = 100, before: int | None = None
+        _who: Who, limit: Limit = 100, before: Number | None = None
     ) -> list[dict[str, Any]]:
         async with current.state.barrier.snapshot() as connection:
             acts = await treasury_rows.select_acts(connection, before, limit)

@@ -65,6 +65,10 @@ class NotExecuted(Exception):
         self.reason = reason
 
 
+_NUL = b"\\u0000"
+"""As JSON has it."""
+
+
 class OutcomeUnknown(Exception):
     """The command may or may not have been executed; the client has to ask."""
 
@@ -119,9 +123,11 @@ class Gateway:
         self._refuse_if_full(command)
         if not command.uid:
             command = replace(command, uid=_new_uid())
+        payload = encode(command)
+        assert _NUL not in payload, "Postgres could not keep what comes of it"
         request = _Request(
             command,
-            encode(command),
+            payload,
             self._loop.create_future(),
             time.perf_counter(),
             self._loop.time() + ANSWER_S_MAX,

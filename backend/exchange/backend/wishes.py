@@ -1,9 +1,11 @@
 """What operators may ask for, as the bodies of their requests have it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
+
+from exchange.services.markets import SMALL_MAX
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
 AnyName = Annotated[
@@ -15,13 +17,32 @@ Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,20}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
 RuleText = Annotated[str, StringConstraints(max_length=1_000)]
 Reference = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,126}[!-~])?$")]
-
-
+TierNumber = Annotated[int, Field(ge=0, le=SMALL_MAX)]
+Decimals = Annotated[int, Field(ge=0, le=18)]
 PasswordText = Annotated[str, StringConstraints(min_length=8, max_length=256)]
+
+
+NUL = "\0"
+"""The one character that Postgres cannot keep: a command with it could never be written down."""
 
 
 class Body(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _can_be_kept(cls, given: Any) -> Any:
+        if _has_nul(given):
+            raise ValueError("no text may have a NUL character")
+        return given
+
+
+def _has_nul(given: Any) -> bool:
+    if isinstance(given, dict):
+        return any(_has_nul(one) for pair in given.items() for one in pair)
+    if isinstance(given, list):
+        return any(map(_has_nul, given))
+    return isinstance(given, str) and NUL in given
 
 
 class NewAccount(Body):
@@ -58,7 +79,7 @@ class NewTransfer(Body):
 
 class NewAsset(Body):
     asset: AssetName
-    decimals: int
+    decimals: Decimals
 
 
 class NewMarket(Body):
@@ -83,7 +104,7 @@ class NewMode(Body):
 
 
 class NewTier(Body):
-    tier: int
+    tier: TierNumber
     maker: Text
     taker: Text
 
@@ -94,7 +115,7 @@ class MarketChange(Body):
     maker: Text | None = None
     taker: Text | None = None
     tiers: list[NewTier] = []
-    drop_tiers: list[int] = []
+    drop_tiers: list[TierNumber] = []
     rules: dict[str, RuleText] = {}
 
 
@@ -105,7 +126,7 @@ class ExchangeChange(Body):
 class AccountChange(Body):
     """What is left out stays."""
 
-    tier: int | None = None
+    tier: TierNumber | None = None
     discount: bool | None = None
     stopped: bool | None = None
     role: Literal["TRADER", "ADMIN"] | None = None

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exchange.backend import errors, member_errors
+from exchange.backend import errors, member_errors, refusals
 from exchange.backend.admission import Visit, address_of
 from exchange.backend.browsers import SAFE_METHODS, Browsers, is_own_page
 from exchange.backend.control import Acting
@@ -24,8 +24,15 @@ from exchange.backend.request_limits import RequestLimits
 from exchange.backend.responder import ClientGone
 from exchange.backend.rulebook import BadRule
 from exchange.backend.state import Current
+from exchange.backend.wishes import NUL
 
 BODY_BYTES_MAX = 16 * 1024
+_REFUSAL = {
+    "type": "object",
+    "required": ["code", "msg"],
+    "properties": {"code": {"type": "integer"}, "msg": {"type": "string"}},
+    "additionalProperties": False,
+}
 
 log = structlog.get_logger()
 
@@ -59,6 +66,8 @@ class Site:
         address = address_of(scope, self._current.proxies)
         visit = Visit(self._current, self._limits, address, time.time_ns() // 1_000)
         visit.enter()
+        if NUL in scope["path"]:
+            member_errors.NOTHING_HERE.refuse()
         headers = dict(scope["headers"])
         if scope["method"] in SAFE_METHODS:
             return receive
@@ -115,9 +124,11 @@ def _application(
         BadRule: lambda _, fault: _answer(member_errors.bad_input(str(fault))),
         RequestValidationError: lambda _, fault: _answer(fault),
         HTTPException: lambda _, fault: _answer(fault),
+        Exception: lambda _, fault: _answer(fault),
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
+    refusals.document(app, _REFUSAL)
     return app
 
 

@@ -2,7 +2,7 @@
 
 import { done, inWords } from "./admin-wishes.js";
 import { own } from "./api.js";
-import { capital, moment } from "./format.js";
+import { capital, moment, trimmed } from "./format.js";
 import { Fault } from "./forms.js";
 import { html, signal, useEffect } from "./view.js";
 
@@ -105,6 +105,9 @@ function flat(told, within = "") {
 function shownValue(value) {
   if (Array.isArray(value)) {
     return value.length === 0 ? "none" : value.map(item).join(", ");
+  }
+  if (typeof value === "string" && /^\d+\.\d+$/.test(value)) {
+    return trimmed(value);
   }
   return typeof value === "boolean" ? (value ? "yes" : "no") : `${value}`;
 }

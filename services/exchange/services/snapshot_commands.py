@@ -74,6 +74,10 @@ def fork_snapshot(
     ] = None,
     api_port: Annotated[int | None, typer.Option(help="Of its API. Default: a free one.")] = None,
     ws_port: Annotated[int | None, typer.Option(help="Of its streams, likewise.")] = None,
+    no_start: Annotated[
+        bool,
+        typer.Option("--no-start", help="Only make its folder, for an `exchange up` of yours."),
+    ] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -87,6 +91,9 @@ def fork_snapshot(
     target = absolute(to) if to is not None else folder.with_name(f"{folder.name}-{name}")
     with _sentences():
         snapshots.fork(folder, name, target)
+    if no_start:
+        print_fields({"data": str(target)}, as_json)
+        return
     ports = [api_port or free_port(), ws_port or free_port()]
     run, pid = _start(target, *ports)
     print_fields({"data": str(target), "api": run.api, "ws": run.ws, "pid": pid}, as_json)

@@ -1,5 +1,6 @@
 """The tests that docs/testing-bots.md shows, as a reader would copy them."""
 
+import os
 import re
 import subprocess
 import sys
@@ -18,7 +19,8 @@ def test_what_a_document_shows_runs_as_it_stands(document, tmp_path, exchange):
     (tmp_path / "test_bot.py").write_text("\n\n".join(shown))
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--exchange-data", str(exchange.folder), tmp_path],
+        [sys.executable, "-m", "pytest", "-q", "."],
+        env=os.environ | {"EXCHANGE_DATA": str(exchange.folder)},
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ from engine.running_engine import (
     running,
 )
 from frames import command, now_us, payload
-from servers import KillableServer
+from servers import KillableServer, ask_redis
 
 from exchange.engine import service
 from exchange.postgres_db import epochs
@@ -244,6 +244,24 @@ async def test_what_a_restarted_redis_still_holds_is_executed_behind_every_id_se
     assert others == [first + JUMP + 1, first + JUMP + 2, first + JUMP + 3]
     assert outcomes[3].number == before.number + 2
     assert after.number > before.number + JUMP
+
+
+async def test_whoever_puts_an_older_state_in_place_says_how_far_the_next_generation_is(
+    database_url: str, own_redis: KillableServer
+) -> None:
+    settings = Settings(database_url=database_url, redis_url=own_redis.url)
+    async with running(settings):
+        before = await outcome_of(settings, command(1))
+    assert ask_redis(own_redis.url, f"SET j:leap {5 * JUMP}") == "+OK"
+
+    async with running(settings):
+        after = await outcome_of(settings, command(2))
+    async with running(settings):
+        later = await outcome_of(settings, command(3))
+
+    assert after.number == before.number + 6 * JUMP + 1
+    # It is made once.
+    assert later.number == after.number + 2
 
 
 async def test_after_a_clean_stop_the_numbers_go_on_without_a_gap(

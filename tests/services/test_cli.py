@@ -25,6 +25,7 @@ COMMANDS = [
     "chaos", "client-config", "reset", "account role", "account password", "admin audit",
     "admin withdrawals", "admin approve", "admin reject", "admin finish", "admin freeze",
     "admin thaw", "admin mode", "admin rotate-master-key",
+    "snapshot save", "snapshot load", "snapshot fork", "snapshot list", "snapshot delete",
     "faults set", "faults show", "faults clear", "simulate", "secrets kubernetes", "secrets compose",
 ]  # fmt: skip
 

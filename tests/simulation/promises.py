@@ -13,7 +13,7 @@ from simulation.postgres_rows import Rows
 
 from exchange.engine.matching_engine import MatchingEngine
 from exchange.engine.request_memory import RequestMemory
-from exchange.engine.state_hash import StateHash, last_states
+from exchange.engine.state_hash import StateHash, identity_of
 from exchange.postgres_db.tables import STORED_IN
 from exchange.services.market_view import MarketViews
 from exchange.services.messages import (
@@ -321,7 +321,7 @@ def _key(row: Any) -> Hashable:
         return (row.symbol, row.id)
     if isinstance(row, Transfer):
         return row.number
-    return next(iter(last_states([row])), None)
+    return identity_of(row)
 
 
 def _stored(kind: type[Any], rows: dict[str, Rows]) -> dict[Hashable, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -252,10 +253,14 @@ def test_a_market_in_a_box(venue, exchange):
 """
 
 
-def run_pytest(folder: Path, test: str, *options: str) -> subprocess.CompletedProcess[str]:
+def run_pytest(
+    folder: Path, test: str, *options: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
     (folder / "test_it.py").write_text(test)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "."]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=os.environ | variables, capture_output=True, text=True, check=False
+    )
 
 
 def test_a_run_that_does_not_ask_for_it_is_not_touched(tmp_path: Path) -> None:
@@ -265,7 +270,7 @@ def test_a_run_that_does_not_ask_for_it_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_an_exchange_that_runs_already_is_used(tmp_path: Path, exchange: VenueExchange) -> None:
-    done = run_pytest(tmp_path, USES_IT, "--exchange-data", str(exchange.folder))
+    done = run_pytest(tmp_path, USES_IT, EXCHANGE_DATA=str(exchange.folder))
 
     assert done.returncode == 0, done.stdout
 
@@ -273,7 +278,7 @@ def test_an_exchange_that_runs_already_is_used(tmp_path: Path, exchange: VenueEx
 def test_one_that_runs_already_is_not_for_several_workers(
     tmp_path: Path, exchange: VenueExchange
 ) -> None:
-    done = run_pytest(tmp_path, USES_IT, "-n", "1", "--exchange-data", str(exchange.folder))
+    done = run_pytest(tmp_path, USES_IT, "-n", "1", EXCHANGE_DATA=str(exchange.folder))
 
     assert "several workers need several" in done.stdout
 

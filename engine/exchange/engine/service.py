@@ -170,16 +170,20 @@ async def _open_gate(lead: _Lead, claim: Claim) -> None:
         raise WorldFailed(f"Postgres has gone on to {end.position}, by what Redis has lost")
     tops = (claim.command_top, claim.outcome_top)
     clean = end.clean_stop
-    distance = 1 if tops == (replica.position, clean) == (clean, clean) else JUMP
-    if distance == JUMP:
-        replica.engine.jump(JUMP)
+    leap = await lead.leadership.leap()
+    is_whole = leap is None and tops == (replica.position, clean) == (clean, clean)
+    distance = 1 if is_whole else JUMP + (leap or 0)
+    if not is_whole:
+        replica.engine.jump(distance)
     await epochs.use_clean_stop(lead.dsn)
     async with aclosing(lead.journal.follow(replica.position)) as feed:
         while replica.position < claim.command_top:
             await _execute(await anext(feed), lead)
     frame = replica.open(max(replica.position, *tops) + distance, now_us())
     await lead.leadership.open_gate(frame)
-    log.info("gate opened", base=frame.last, jumped=distance == JUMP)
+    if leap is not None:
+        await lead.leadership.forget_leap()
+    log.info("gate opened", base=frame.last, jumped=not is_whole)
 
 
 async def _explain_gap(fault: ChainBroken, dsn: str, replica: Replica) -> Exception:

@@ -82,15 +82,20 @@ def last_states(rows: Iterable[Row]) -> dict[Hashable, Row]:
     out."""
     states: dict[Hashable, Row] = {}
     for row in rows:
-        kind = type(row)
-        identity = _IDENTITIES[kind]
-        if identity is not None:
-            states[kind, identity(row)] = row
+        if (identity := identity_of(row)) is not None:
+            states[identity] = row
     return states
 
 
+def identity_of(row: Row) -> Hashable:
+    """What a row is the state of; None for rows that are no live state."""
+    kind = type(row)
+    key = _KEYS[kind]
+    return None if key is None else (kind, key(row))
+
+
 # Looked up by its type, since a row is here several times for every command.
-_IDENTITIES: dict[type[Row], Callable[[Any], Hashable] | None] = {
+_KEYS: dict[type[Row], Callable[[Any], Hashable] | None] = {
     Order: attrgetter("symbol", "id"),
     OrderList: attrgetter("id"),
     Balance: attrgetter("account", "asset"),

@@ -18,6 +18,7 @@ COMMANDS = "j:cmd"
 TOP = "j:top"
 """Hash: the last numbers of both streams (`cmd`, `out`) and the leading engine's `epoch`."""
 RUN = "j:run"
+LEAP = "j:leap"
 """The run id of the Redis process for which the gate is open."""
 
 FRAME_COMMANDS_MAX = 512

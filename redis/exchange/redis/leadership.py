@@ -11,7 +11,7 @@ import msgspec
 
 from exchange.redis.connection import CommandRefused, Connection, ConnectionLost
 from exchange.redis.heartbeat import HEARTBEAT_S, LEADER, Heartbeat
-from exchange.redis.journal import COMMANDS, RUN, TOP
+from exchange.redis.journal import COMMANDS, LEAP, RUN, TOP
 from exchange.redis.outcomes import OUTCOMES
 from exchange.redis.scripts import APPEND, CLAIM, CLOSE, OPEN, Script
 from exchange.services.messages import OutcomeFrame, encode
@@ -85,6 +85,19 @@ class Leadership:
         epoch = int(await self._connection.call("HGET", TOP, "epoch") or 0)
         if epoch != self._epoch:
             raise Fenced(f"the journal is led by epoch {epoch}, not {self._epoch}")
+
+    async def leap(self) -> int | None:
+        """How much further than otherwise the next generation begins, in whole jumps; None if
+        nobody has said so.
+
+        Whoever puts an older state in the place of a newer one does (`exchange snapshot load`).
+        """
+        found = await self._connection.call("GET", LEAP)
+        return None if found is None else int(found)
+
+    async def forget_leap(self) -> None:
+        """It was made."""
+        await self._connection.call("DEL", LEAP)
 
     async def open_gate(self, frame: OutcomeFrame) -> None:
         """Append the frame of an `Opened`, and let this Redis take commands after its number."""

@@ -16,6 +16,7 @@ LOG_BYTES_MAX = 20 * 1024 * 1024
 HEALTHY_S = 3.0
 """Whatever lived for so long did start; what ended it may be over, and it is needed back."""
 PAUSE_S_MAX = 2.0
+KILLED_S_MAX = 10.0
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -78,6 +79,11 @@ class Child:
     def ask_to_end(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(self.stop_signal)
+
+    def kill(self) -> None:
+        """What it has open is of no use to anybody any more."""
+        if self._process is not None:
+            end(self._process, signal.SIGKILL, KILLED_S_MAX)
 
     def await_end(self, deadline: float) -> None:
         if self._process is not None:

@@ -30,6 +30,7 @@ from exchange.services.options import (
 from exchange.services.parts import Fault, become, names_stores, running, set_variables
 from exchange.services.run_file import default_folder
 from exchange.services.settings import InvalidSettings
+from exchange.services.snapshot_commands import snapshot_app
 
 app = typer.Typer(
     name="exchange",
@@ -52,6 +53,7 @@ app.add_typer(db_app, name="db")
 app.add_typer(alarm_app, name="alarm")
 app.add_typer(secrets_app, name="secrets")
 app.add_typer(faults_app, name="faults")
+app.add_typer(snapshot_app, name="snapshot")
 app.command("rules")(rules)
 app.command("client-config")(client_config)
 

@@ -22,7 +22,7 @@ from typing import IO, TypeVar
 import msgspec
 from rich.console import Console
 
-from exchange.services import children, embedded
+from exchange.services import children, embedded, replacement
 from exchange.services.admin import Admin, AdminFault
 from exchange.services.fault_file import write_script
 from exchange.services.fault_script import Script
@@ -140,6 +140,7 @@ class Launcher:
         self._choose_ports()
         self._make_secrets()
         self._set_faults()
+        replacement.settle(self._folder)
         self._start_servers()
         self._migrate()
         for name in SERVICES:
@@ -157,6 +158,8 @@ class Launcher:
         next_rotation = 0.0
         while not self._stopping:
             self._revive()
+            if replacement.is_prepared(self._folder):
+                self._replace_stores()
             if not self._is_recorded:
                 self._record_again()
             if time.monotonic() > next_rotation:
@@ -225,6 +228,12 @@ class Launcher:
             admin.post("accounts", body=body)
 
     def _start_servers(self) -> None:
+        # The journal first: while the database is away, nobody can begin on what it holds.
+        if self._options.redis_url is None:
+            log = self._log("redis")
+            redis = embedded.Redis(self._folder / "redis", log=log, port=self._ports["redis"])
+            self._start_server("redis", redis)
+            self._redis_url = redis.url
         if self._options.postgres_url is None:
             log = self._log("postgres")
             postgres = embedded.Postgres(
@@ -232,11 +241,17 @@ class Launcher:
             )
             self._start_server("postgres", postgres)
             self._database_url = postgres.url
-        if self._options.redis_url is None:
-            log = self._log("redis")
-            redis = embedded.Redis(self._folder / "redis", log=log, port=self._ports["redis"])
-            self._start_server("redis", redis)
-            self._redis_url = redis.url
+
+    def _replace_stores(self) -> None:
+        """Go on with other stores; the services begin again by themselves."""
+        self._say("Loading a snapshot …")
+        for name in ("redis", "postgres"):
+            if name in self._children:
+                self._children[name].kill()
+        replacement.complete(self._folder)
+        self._start_servers()
+        replacement.sweep(self._folder)
+        self._write_run()
 
     def _start_server(self, name: str, server: embedded.Server) -> None:
         self._say(f"Starting {server.name} …")

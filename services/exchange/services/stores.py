@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from exchange.services import children, embedded
+from exchange.services import children, embedded, replacement
 from exchange.services.launcher import Launcher, LauncherFault, Options, held
 from exchange.services.run_file import read_run
 
@@ -44,6 +44,7 @@ def stores_of(folder: Path) -> Iterator[Stores]:
 def started(folder: Path) -> Iterator[Stores]:
     """Both stores of a folder that the caller holds, made where they are missing."""
     Launcher(Options(data=folder)).end_leftovers()
+    replacement.settle(folder)
     logs = folder / "logs"
     logs.mkdir(mode=0o700, exist_ok=True)
     postgres = embedded.Postgres(folder / "postgres", log=_log(logs, "postgres"))

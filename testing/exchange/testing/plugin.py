@@ -5,6 +5,7 @@ A run that asks for neither fixture is not touched: nothing else is imported her
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,16 +16,8 @@ import pytest
 if TYPE_CHECKING:
     from exchange.testing.venue import Venue, VenueExchange
 
-DATA_OPTION = "--exchange-data"
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.getgroup("exchange", "an exchange to test bots on").addoption(
-        DATA_OPTION,
-        metavar="DIR",
-        type=Path,
-        help="Use the one that `exchange up --testing --data DIR` runs, and start none.",
-    )
+DATA_VARIABLE = "EXCHANGE_DATA"
+"""The folder of an `exchange up --testing` that runs already: then none is started."""
 
 
 @pytest.fixture(scope="session")
@@ -33,11 +26,11 @@ def _venue_exchange(request: pytest.FixtureRequest) -> Iterator[VenueExchange]:
     from exchange.testing.venue import VenueExchange
     from exchange.testing.venue_start import started_exchange
 
-    folder: Path | None = request.config.getoption(DATA_OPTION)
-    if folder is not None and hasattr(request.config, "workerinput"):
-        raise pytest.UsageError(f"{DATA_OPTION} names one exchange: several workers need several.")
+    folder = os.environ.get(DATA_VARIABLE)
+    if folder and hasattr(request.config, "workerinput"):
+        raise pytest.UsageError(f"{DATA_VARIABLE} is one exchange: several workers need several.")
     with ExitStack() as stack:
-        data = folder if folder is not None else stack.enter_context(started_exchange())
+        data = Path(folder) if folder else stack.enter_context(started_exchange())
         one = VenueExchange(data.expanduser().absolute())
         stack.callback(one.close)
         yield one

@@ -4,6 +4,8 @@ Within the life of a connection reports are in order, each fill of the account i
 it holds is, in the end, what was told last.
 """
 
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,7 +52,7 @@ class UserRecord:
             life.last_report = event["I"]
             if event["x"] == "TRADE":
                 fill = _fill(event)
-                key = (fill.symbol, fill.id, fill.order_id)
+                key = _key(fill)
                 self._check(key not in life.fills, "told twice:", fill)
                 life.fills[key] = hash(fill)
         elif kind == "outboundAccountPosition":
@@ -59,32 +61,44 @@ class UserRecord:
 
     def prove(self, trades: Sequence[FoundTrade], holdings: Holdings) -> None:
         """Against what REST shows of the account, at rest."""
-        found = {(trade.symbol, trade.id, trade.order_id): trade for trade in trades}
+        found = {_key(trade): trade for trade in trades}
+        markets: dict[str, list[FoundTrade]] = defaultdict(list)
+        for trade in sorted(trades, key=_id):
+            markets[trade.symbol].append(trade)
         for life in self._lives:
             for key, mark in life.fills.items():
-                trade = found.get(key)
-                self._check(hash(trade) == mark, "told otherwise, or never happened:", key, trade)
+                told = found.get(key)
+                self._check(hash(told) == mark, "told otherwise, or never happened:", key, told)
             for symbol in {symbol for symbol, _, _ in life.fills}:
-                self._prove_complete(life, symbol, found)
+                self._prove_complete(life, symbol, markets[symbol])
             self.compared += len(life.fills)
         if self._lives and not self._lives[-1].is_over:
-            for asset, told in self._lives[-1].holdings.items():
+            for asset, last in self._lives[-1].holdings.items():
                 held = holdings.get(asset, (0, 0))
-                self._check(told == held, "was told to hold", told, asset, "and has", held)
+                self._check(last == held, "was told to hold", last, asset, "and has", held)
 
-    def _prove_complete(
-        self, life: Life, symbol: str, found: Mapping[tuple[str, int, int], FoundTrade]
-    ) -> None:
-        """Nothing is missing between the first and the last that was told, or after it at the end."""
+    def _prove_complete(self, life: Life, symbol: str, trades: Sequence[FoundTrade]) -> None:
+        """Nothing is missing between the first and the last that was told, or after it at the end.
+
+        `trades` are those of the market, by id.
+        """
         told = [id for market, id, _ in life.fills if market == symbol]
-        first, last = min(told), max(told) if life.is_over else float("inf")
-        for key, trade in found.items():
-            # Of a trade with itself, the connection may have begun or ended in the middle.
-            if trade.symbol == symbol and first < trade.id < last:
-                self._check(key in life.fills, "was not told of", trade)
+        # Of a trade with itself, the connection may have begun or ended in the middle.
+        begin = bisect_right(trades, min(told), key=_id)
+        end = bisect_left(trades, max(told), key=_id) if life.is_over else len(trades)
+        for trade in trades[begin:end]:
+            self._check(_key(trade) in life.fills, "was not told of", trade)
 
     def _check(self, holds: bool, *words: object) -> None:
         self._findings.check(Promise.USER_STREAM, holds, self._name, *words)
+
+
+def _id(trade: FoundTrade) -> int:
+    return trade.id
+
+
+def _key(trade: FoundTrade) -> tuple[str, int, int]:
+    return trade.symbol, trade.id, trade.order_id
 
 
 def _fill(event: Mapping[str, Any]) -> FoundTrade:

@@ -5,25 +5,16 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from backend.api_client import Trader
 from backend.conftest import RunningBackend
+from backend.test_failures import until
 from backend.test_funds_and_control import order_numbers
 from servers import KillableServer
 
 from exchange.backend.barrier import STALE_S
-
-HEAL_S_MAX = 60.0
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + HEAL_S_MAX
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_a_backend_that_hears_nothing_refuses_whoever_signs(

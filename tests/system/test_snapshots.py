@@ -13,9 +13,10 @@ from typing import Any
 import aiohttp
 import pytest
 from backend.api_client import Trader
-from running_exchange import STOPPED_S_MAX, RunningExchange, exchange_command
+from running_exchange import RunningExchange, exchange_command
 
 from exchange.services.children import is_running
+from exchange.services.own_exchange import STOP_S_MAX
 from exchange.services.run_file import read_run
 
 SAMPLE = Path(__file__).parents[2] / "docs/samples/faults.toml"
@@ -57,7 +58,7 @@ def refusal(*arguments: str, **environment: str) -> str:
 
 
 def await_end(pid: int) -> None:
-    deadline = time.monotonic() + STOPPED_S_MAX
+    deadline = time.monotonic() + STOP_S_MAX
     while is_running(pid):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -75,7 +76,9 @@ def state(trader: Trader) -> dict[str, Any]:
 async def test_what_is_loaded_is_what_was_saved_and_every_id_is_new(
     venue: RunningExchange, alice: Trader
 ) -> None:
-    saved, shown, accounts = state(alice), [], []
+    saved = state(alice)
+    shown: list[int] = []
+    accounts: list[int] = []
     url = f"{venue.ws}/ws/solusdc@trade"
     pids = venue.pids()
     async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from made_outcomes import BTCUSDT, MARKETS, START, UNIT, level, outcome, trade, views
 
+from exchange.services import market_view
 from exchange.services.candles import (
     DAY,
     HOUR,
@@ -170,6 +171,22 @@ def check_window(model: ObviousView, view: MarketView, now: int, width: int) -> 
     some = view.traded(start + 3 * MINUTE, now - now % MINUTE - width // 2 - 1)
     expected = model.trades_between(start + 2 * MINUTE, now - now % MINUTE - width // 2 - 1)
     assert (some.volume if some else 0) == sum(one.quantity for one in expected)
+
+
+@pytest.mark.parametrize("at_most", [1, 3, 10_000])
+def test_however_many_trades_are_set_aside_the_answers_are_the_same(
+    at_most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(market_view, "TRADES_ASIDE_MAX", at_most)
+    chance = random.Random(at_most)
+    model, tested, now = ObviousView(), views(BTCUSDT), START
+
+    for number in range(1, 201):
+        # Clocks may step back.
+        now += chance.choice((1_000, 1_000, 1_000, 20_000_000, -2_000_000))
+        tested.apply(outcome(number, *model.change(chance, now)))
+
+    check_statistics(model, tested, now)
 
 
 def test_loaded_in_the_middle_it_is_as_if_it_had_seen_everything() -> None:

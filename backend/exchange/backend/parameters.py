@@ -56,18 +56,16 @@ def parse(query: bytes, body: bytes) -> Sent:
 
 def _parse_part(raw: bytes) -> tuple[dict[str, str], str | None, bytes]:
     """The values, the signature, and the bytes without the signature."""
-    values: dict[str, str] = {}
+    if not raw:
+        return {}, None, raw
     # What is not UTF-8 becomes a character that no parameter allows.
     text = raw.decode("utf-8", "replace")
-    is_encoded = "%" in text or "+" in text
-    for pair in text.split("&"):
-        name, _, value = pair.partition("=")
-        if is_encoded:
-            name, value = _decoded(name, value)
-        if name in values:
-            errors.DUPLICATE_PARAMETER.refuse()
-        if pair:
-            values[name] = value
+    pairs = [pair.partition("=")[::2] for pair in text.split("&") if pair]
+    if "%" in text or "+" in text:
+        pairs = [_decoded(name, value) for name, value in pairs]
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        errors.DUPLICATE_PARAMETER.refuse()
     signature = values.pop(SIGNATURE_NAME, None)
     return values, signature, raw if signature is None else _without_signature(raw)
 

@@ -49,6 +49,8 @@ from exchange.services.user_streams import UserStreams
 NAME = "backend"
 POOL_SIZE_MAX = 10
 DEFAULTS_PAUSE_S = 0.5
+YOUNG_OBJECTS_MAX = 20_000
+"""All requests under way together have thousands, which Python would look through all the time."""
 SHUTDOWN_S = 1.0
 """Between the news that the server will stop and its stop."""
 
@@ -172,6 +174,7 @@ class Backend:
     ) -> None:
         gc.collect()
         gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS_MAX)
         self._current.set(state)
         health.set(True, "serving")
         log.info("serving", position=position)

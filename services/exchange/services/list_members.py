@@ -16,15 +16,17 @@ class ListMembers:
 
     def learn(self, rows: Iterable[Row]) -> None:
         for row in rows:
-            if isinstance(row, OrderList):
+            # Asked of every row in several processes: `isinstance` says no in twice the time.
+            if type(row) is Order:
+                if row.terms.list_id:
+                    self._names.setdefault(row.terms.list_id, {})[row.id] = row.client_order_id
+            elif type(row) is OrderList:
                 self._lists[row.id] = row
-            elif isinstance(row, Order) and row.terms.list_id:
-                self._names.setdefault(row.terms.list_id, {})[row.id] = row.client_order_id
 
     def forget(self, rows: Iterable[Row]) -> None:
         """Drop the lists that have ended."""
         for row in rows:
-            if isinstance(row, OrderList) and not row.is_open:
+            if type(row) is OrderList and not row.is_open:
                 self._lists.pop(row.id, None)
                 self._names.pop(row.id, None)
 

@@ -39,6 +39,7 @@ RECENT_TRADES = 1_000
 CANDLES_KEPT = DAY + 10 * MINUTE
 """A little more than is asked for, since readers' clocks and trades' times differ."""
 STARTS_REMEMBERED = 64
+TRADES_ASIDE_MAX = 1_000
 SUMS_REMEMBERED = 512
 
 Prices = list[tuple[int, int]]
@@ -221,8 +222,7 @@ class MarketView:
         trades = tuple(sorted(rows.trades, key=_trade_id)) if rows.trades else ()
         if trades:
             self.recent_trades.extend(trades)
-            for candle in fold_trades(trades, Interval.MINUTE_1):
-                self.add_candle(candle)
+            self._set_aside(trades)
         return MarketChange(
             symbol=self.market.symbol,
             first_update_id=before + 1,
@@ -239,6 +239,23 @@ class MarketView:
         self.recent_trades: deque[Trade] = deque(maxlen=RECENT_TRADES)
         self._minutes = _Minutes()
         self._average = AveragePrice()
+        # Trades of one minute that are not in it yet: together they cost little, each by itself much.
+        self._aside: list[Trade] = []
+
+    def _set_aside(self, trades: tuple[Trade, ...]) -> None:
+        """Those of one outcome, which have one time."""
+        if self._aside:
+            is_other = self._aside[0].time // MINUTE != trades[0].time // MINUTE
+            if is_other or len(self._aside) >= TRADES_ASIDE_MAX:
+                self._fold()
+        self._aside += trades
+
+    def _fold(self) -> None:
+        """Count what was set aside: whoever asks about minutes comes here first."""
+        if self._aside:
+            trades, self._aside = self._aside, []
+            for candle in fold_trades(trades, Interval.MINUTE_1):
+                self.add_candle(candle)
 
     def set_level(self, level: Level) -> bool:
         """Whether that changed the book."""
@@ -276,6 +293,7 @@ class MarketView:
 
     def average_price(self, now: int, minutes: int) -> int:
         """What a whole base cost on average in the last minutes, as the engine reckons it."""
+        self._fold()
         return self._average.at(
             now, minutes, base_unit=self.market.base_unit, last_price=self.last_price
         )
@@ -290,10 +308,12 @@ class MarketView:
 
     def traded(self, start: int, end: int) -> Candle | None:
         """All trades of the minutes that open from `start` to `end`, if they are of the last day."""
+        self._fold()
         return self._minutes.between(start, end)
 
     def close_before(self, start: int) -> int | None:
         """The price of the last known trade before the minute `start`."""
+        self._fold()
         close = self._minutes.close_before(start)
         if close is not None:
             return close
@@ -302,7 +322,7 @@ class MarketView:
         return next(earlier, None)
 
     def _ticker(self, start: int, now: int) -> Ticker:
-        return self.summary(self._minutes.between(start, now), start, now)
+        return self.summary(self.traded(start, now), start, now)
 
     def summary(self, traded: Candle | None, start: int, end: int) -> Ticker:
         """The statistics of what was traded from `start` to `end`; None is nothing."""

@@ -4,7 +4,8 @@ Every backend that follows the outcomes has the same numbers. Cancels and expiri
 what counts is whether an order ever traded.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
 
 from exchange.services.messages import (
     Listed,
@@ -34,20 +35,19 @@ class OrderCounts:
 
     def apply(self, outcome: Outcome) -> None:
         """Take in the next outcome: what it placed, then what first fills give back."""
-        if not isinstance(outcome.result, _ENTER):
+        if type(outcome.result) not in _ENTER:
             # Nothing else enters the book, so nothing else trades.
             return
         changes = [*_placed(outcome), *_credits(outcome)]
         for window in self._windows.values():
-            for account, change in changes:
-                window.add(outcome.time, account, change)
+            window.add(outcome.time, changes)
 
     def count(self, width: int, account: int, now: int) -> int:
         """Of the window that holds `now`."""
         return self._windows[width].count(account, now)
 
 
-_ENTER = (Placed, Listed, Replaced)
+_ENTER = frozenset((Placed, Listed, Replaced))
 
 
 class _Window:
@@ -62,14 +62,16 @@ class _Window:
         self._number = start // self._width
         self._counts = dict(counts)
 
-    def add(self, time: int, account: int, change: int) -> None:
+    def add(self, time: int, changes: Iterable[tuple[int, int]]) -> None:
         number = time // self._width
         if number > self._number:
             self._number = number
             self._counts = {}
         if number == self._number:
-            # Fills beyond zero are no credit for later.
-            self._counts[account] = max(0, self._counts.get(account, 0) + change)
+            counts = self._counts
+            for account, change in changes:
+                # Fills beyond zero are no credit for later.
+                counts[account] = max(0, counts.get(account, 0) + change)
 
     def count(self, account: int, now: int) -> int:
         # A clock behind the engine's still means the window that the engine is in.
@@ -81,8 +83,8 @@ def _placed(outcome: Outcome) -> Iterator[tuple[int, int]]:
     result = outcome.result.placed if isinstance(outcome.result, Replaced) else outcome.result
     if isinstance(result, Placed):
         order_id = result.order_id
-        orders = (row for row in outcome.rows if isinstance(row, Order))
-        yield next(row.account for row in orders if row.id == order_id), 1
+        orders = (row for row in outcome.rows if type(row) is Order and row.id == order_id)
+        yield next(orders).account, 1
     elif isinstance(result, Listed):
         lists = (row for row in outcome.rows if isinstance(row, OrderList))
         placed = next(row for row in lists if row.id == result.list_id)
@@ -91,16 +93,22 @@ def _placed(outcome: Outcome) -> Iterator[tuple[int, int]]:
 
 def _credits(outcome: Outcome) -> Iterator[tuple[int, int]]:
     """Whose orders were filled for the first time, and what that gives back."""
-    trades = [row for row in outcome.rows if isinstance(row, Trade)]
+    trades = [row for row in outcome.rows if type(row) is Trade]
     if not trades:
         return
-    filled = {row.id: row.filled for row in outcome.rows if isinstance(row, Order)}
-    sides: dict[int, list[tuple[Trade, Side]]] = {}
-    for trade in sorted(trades, key=lambda trade: trade.id):
-        sides.setdefault(trade.buy_order, []).append((trade, Side.BUY))
-        sides.setdefault(trade.sell_order, []).append((trade, Side.SELL))
-    for order_id, own in sides.items():
-        if filled.get(order_id) == sum(trade.quantity for trade, _ in own):
-            first, side = own[0]
-            account = first.buy_account if side is Side.BUY else first.sell_account
-            yield account, -(TAKER_CREDIT if side is first.taker_side else MAKER_CREDIT)
+    filled = {row.id: row.filled for row in outcome.rows if type(row) is Order}
+    first: dict[int, Trade] = {}
+    traded: dict[int, int] = {}
+    for trade in sorted(trades, key=_trade_id):
+        for order_id in (trade.buy_order, trade.sell_order):
+            first.setdefault(order_id, trade)
+            traded[order_id] = traded.get(order_id, 0) + trade.quantity
+    for order_id, trade in first.items():
+        if filled.get(order_id) == traded[order_id]:
+            bought = trade.buy_order == order_id
+            took = bought is (trade.taker_side is Side.BUY)
+            account = trade.buy_account if bought else trade.sell_account
+            yield account, -(TAKER_CREDIT if took else MAKER_CREDIT)
+
+
+_trade_id = attrgetter("id")

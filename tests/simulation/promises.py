@@ -147,9 +147,9 @@ def _same_reference(asked: Asked, told: Outcome) -> bool:
 def _at_most_once(history: History, chain: Chain) -> Faults:
     journalled: dict[int, int] = {}
     ever: set[int] = set()
-    for _, command, frame in history.commands():
+    for _, command, journalled_frame in history.commands():
         ever.add(command.uid)
-        if not frame.lost:
+        if not journalled_frame.lost:
             journalled[command.uid] = journalled.get(command.uid, 0) + 1
     for asked in history.asked:
         if asked.answer is not None and asked.answer.refused and asked.command.uid in ever:

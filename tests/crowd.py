@@ -342,7 +342,9 @@ class Crowd:
         if any(book.market.mode is not Mode.RUNNING for book in self.engine.books.values()):
             return SetMode(uid=1, symbol=None, mode=Mode.RUNNING)
         accounts = self.engine.registry.accounts
-        stopped = next((one for one in self.accounts if accounts[one].stopped), None)
+        stopped = next(
+            (one for one in self.accounts if one in accounts and accounts[one].stopped), None
+        )
         return None if stopped is None else ChangeAccount(uid=1, account=stopped, stopped=False)
 
     # --- Choices ---

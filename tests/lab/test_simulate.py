@@ -52,6 +52,16 @@ def test_every_market_of_a_demo_has_a_book_and_trades(demo: RunningExchange) -> 
         assert get(demo, f"klines?symbol={symbol}&interval=1m")
 
 
+def test_a_new_demo_has_a_day_behind_it(demo: RunningExchange) -> None:
+    for symbol in SYMBOLS:
+        candles = get(demo, f"klines?symbol={symbol}&interval=1h")
+        assert len(candles) >= 24
+        assert all(trades > 0 for *_, trades, _, _, _ in candles)
+        day = get(demo, f"ticker/24hr?symbol={symbol}")
+        assert day["count"] > 4_000
+        assert float(day["lowPrice"]) < float(day["highPrice"])
+
+
 def is_two_sided(depth: dict[str, Any]) -> bool:
     return bool(depth["bids"] and depth["asks"])
 

@@ -44,6 +44,20 @@ async def test_an_older_epoch_can_neither_claim_nor_append(
     assert await outcomes.top() == 2
 
 
+async def test_frames_that_are_appended_together_are_checked_one_by_one(
+    leadership: Leadership, redis_url: str, outcomes: Outcomes
+) -> None:
+    await leadership.append_all([frame(1, 3), frame(4), frame(5, 2)])
+    found = await outcomes._connection.call("XRANGE", OUTCOMES, "-", "+")
+    assert [id for id, _ in found] == [b"0-1", b"0-4", b"0-5", b"0-7"]
+
+    newer = await Leadership.open(redis_url)
+    await newer.claim(2)
+    with pytest.raises(Fenced):
+        await leadership.append_all([frame(7), frame(8)])
+    assert await outcomes.top() == 7
+
+
 async def test_the_same_bytes_sent_again_are_appended_once(
     leadership: Leadership, outcomes: Outcomes
 ) -> None:

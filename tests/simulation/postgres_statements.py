@@ -109,6 +109,7 @@ def _statements() -> dict[str, Do]:
         writer._INSERT_GENERATION: _insert_generation,
         writer._KEEP_REQUESTS: _keep_requests,
         writer._MERGE_CANDLES: _merge_candles,
+        writer._DELETE_CANDLES: _delete_candles,
         service._DELETE_SECONDS: _delete_seconds,
     }
     for kind, statement in writer._UPSERTS.items():
@@ -239,6 +240,14 @@ def _merge_candles(tables: Tables, arguments: Sequence[Any]) -> str:
             candle = merge(msgspec.convert(rows[key], Candle), candle)
         rows[key] = record_of(candle)
     return f"INSERT 0 {len(records)}"
+
+
+def _delete_candles(tables: Tables, arguments: Sequence[Any]) -> str:
+    (symbols,), candles = arguments, tables.write("candles")
+    gone = [key for key in candles if key[0] in symbols]
+    for key in gone:
+        del candles[key]
+    return f"DELETE {len(gone)}"
 
 
 def _delete_seconds(tables: Tables, arguments: Sequence[Any]) -> str:

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 from rich.table import Table
 
-from exchange.engine import cost_bench, replay_bench, stream_bench
+from exchange.engine import cost_bench, history, replay_bench, stream_bench
 from exchange.engine.recovery import begin_without_journal, diagnose
 from exchange.engine.replay import Replay, first_difference
 from exchange.engine.report import Check, as_builtins, as_text, conclusion
@@ -199,6 +199,27 @@ def recover(
             f"The exchange goes on behind {recovered.position}, with numbers from"
             f" {recovered.base}: start it now."
         )
+
+
+@app.command("history")
+def history_command(
+    hours: Annotated[int, typer.Option(min=1, max=7 * 24, help="Up to now.")] = 24,
+    seed: Annotated[int, typer.Option(help="The same one trades the same.")] = 1,
+) -> None:
+    """Give a new, empty exchange the default markets and a past in them; one that is not new keeps
+    its own.
+
+    It leads meanwhile: no engine may run. `exchange up --demo` does so.
+    """
+    settings = _settings()
+    # As with a replay: it ends soon, and there is nothing to collect.
+    gc.disable()
+    with _sentences():
+        made = asyncio.run(history.make(settings, hours=hours, seed=seed))
+    if made is None:
+        print("The exchange is not new: it keeps its own past.")
+    else:
+        print(f"{hours} hours: {made.commands:,} commands, {made.trades:,} trades.")
 
 
 @app.command("verify")

@@ -18,8 +18,9 @@ COMMANDS = "j:cmd"
 TOP = "j:top"
 """Hash: the last numbers of both streams (`cmd`, `out`) and the leading engine's `epoch`."""
 RUN = "j:run"
-LEAP = "j:leap"
 """The run id of the Redis process for which the gate is open."""
+LEAP = "j:leap"
+"""How much further than otherwise the next generation begins; see `Leadership.leap`."""
 
 FRAME_COMMANDS_MAX = 512
 FRAME_BYTES_MAX = 256 * 1024

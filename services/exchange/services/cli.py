@@ -139,7 +139,8 @@ def up(
         typer.Option(help="Answer when an order is in Redis (default), or in Postgres, too."),
     ] = None,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Let simulated makers and takers trade on it.")
+        bool,
+        typer.Option("--demo", help="Let simulated traders trade, and in a new one a day be over."),
     ] = False,
     testing: Annotated[
         bool, typer.Option("--testing", help="For tests: `exchange reset` may empty all markets.")

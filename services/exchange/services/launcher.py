@@ -76,7 +76,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     ack: Acknowledgement | None = None
     postgres_url: str | None = None
     demo: bool = False
-    """Let simulated traders trade on it."""
+    """Let simulated traders trade on it, and in a new one a day be over already."""
     testing: bool = False
     """Let it be reset: a folder that was not made for that cannot be used so."""
     faults: Script | None = None
@@ -137,14 +137,18 @@ class Launcher:
     def start(self) -> None:
         """Everything in its order, until all services say that they are ready."""
         self._logs.mkdir(mode=0o700, exist_ok=True)
+        is_new = not _was_used(self._folder)
         self._choose_ports()
         self._make_secrets()
         self._set_faults()
         replacement.settle(self._folder)
         self._start_servers()
         self._migrate()
+        if is_new and self._options.demo and self._backend_settings.create_default_markets:
+            self._make_history()
         for name in SERVICES:
-            self._start_service(name)
+            if name not in self._children:
+                self._start_service(name)
         self._await_readiness()
         self._await_trading()
         self._make_login()
@@ -266,12 +270,19 @@ class Launcher:
 
     def _migrate(self) -> None:
         self._say("Preparing the database …")
-        log = self._log("migrations")
-        process = children.spawn(
-            [sys.executable, "-m", "exchange.postgres_db", "upgrade"],
-            log=log,
-            environment=self._environment("migrations"),
-        )
+        self._run_through("migrations", "exchange.postgres_db", "upgrade")
+
+    def _make_history(self) -> None:
+        self._say("Trading through the last 24 hours …")
+        # Already now, so that it is nearly done when the others start.
+        self._start_service("db-processor")
+        self._run_through("history", "exchange.engine", "history")
+
+    def _run_through(self, name: str, module: str, *arguments: str) -> None:
+        """Run a module to its end. Raises LauncherFault."""
+        log, environment = self._log(name), self._environment(name)
+        command = [sys.executable, "-m", module, *arguments]
+        process = children.spawn(command, log=log, environment=environment)
         try:
             while process.poll() is None:
                 self._raise_if_stopping()
@@ -279,7 +290,7 @@ class Launcher:
         finally:
             children.end(process, signal.SIGTERM, 2.0)
         if process.returncode != 0:
-            raise LauncherFault(f"The database cannot be prepared:\n{children.log_tail(log)}")
+            raise LauncherFault(f"{name}: failed. The end of {log}:\n{children.log_tail(log)}")
 
     def _start_service(self, name: str) -> None:
         self._start_module(name, f"exchange.{name.replace('-', '_')}")
@@ -319,9 +330,8 @@ class Launcher:
 
     def _await_trading(self) -> None:
         """Ready processes need a moment more: an engine leads, a new exchange gets its markets."""
-        settings = Settings.from_environment(self._environment("backend"))
         usual = {market.symbol for market in default_markets()[1]}
-        expected = usual if settings.create_default_markets else set()
+        expected = usual if self._backend_settings.create_default_markets else set()
         admin = Admin(f"http://127.0.0.1:{self._ports['admin']}", self._admin_token)
         said = ""
         while not (status := _status(admin)).ready or status.markets < expected:
@@ -378,6 +388,10 @@ Ctrl-C stops it; what it holds stays.
     @property
     def _faults_path(self) -> Path:
         return self._folder / "faults.json"
+
+    @property
+    def _backend_settings(self) -> Settings:
+        return Settings.from_environment(self._environment("backend"))
 
     def _log(self, name: str) -> Path:
         """The log of a process that is about to start, with the last one's moved aside."""
@@ -528,12 +542,17 @@ def _check_purpose(options: Options) -> None:
         raise LauncherFault("An exchange for tests listens on 127.0.0.1: leave out --host.")
     if options.redis_url or options.postgres_url:
         raise LauncherFault("An exchange for tests has servers of its own: no --redis, --postgres.")
-    if not mark.exists() and (options.data / "ports.json").exists():
+    if not mark.exists() and _was_used(options.data):
         raise LauncherFault(
             f"The exchange in {options.data} was not made for tests, where one request ends all"
             " orders: name another folder with --data."
         )
     mark.touch(mode=0o600)
+
+
+def _was_used(folder: Path) -> bool:
+    """Whether an exchange was started in it before."""
+    return (folder / "ports.json").exists()
 
 
 def _secret(path: Path, size: int = 32) -> str:

@@ -304,6 +304,11 @@ DEFAULT_RULES = Rules(
 """Of a market whose operator asks for nothing else."""
 
 
+USUAL_PRICES = {"BTC": 78_000, "ETH": 2_600, "SOL": 150}
+"""Where made-up trading in the default markets begins, by base asset: whole units of the quote
+asset for a whole one."""
+
+
 def default_markets() -> tuple[list[Asset], list[Market]]:
     """What a new, empty exchange offers."""
     assets = [Asset(name, 8) for name in ("SOL", "USDC", "BTC", "USDT", "ETH")]

@@ -18,14 +18,14 @@ from exchange.lab.market.recording import Player
 from exchange.lab.market.trading_socket import Key
 from exchange.lab.market.venue import Member, Rules, Touches, last_price, read_rules
 from exchange.services.admin import Admin, AdminFault
+from exchange.services.markets import USUAL_PRICES
 from exchange.services.recordings import RecordedOrder
 from exchange.services.run_file import Run
 
 MAKERS, TAKERS = 6, 2
 FIRST_QUOTES = 60
-PRICES = {"BTC": 78_000.0, "ETH": 2_600.0, "SOL": 150.0}
-"""Where a market begins that has never traded, by its base asset."""
-OTHER_PRICE = 100.0
+OTHER_PRICE = 100
+"""Where a market begins that has never traded, and is none of the usual ones."""
 FUNDS = 10**12
 """Worth of the quote asset that each account gets of everything, so that it never runs out."""
 REPORT_S = 5.0
@@ -112,7 +112,9 @@ class Simulation:
         crowds: list[Crowd] = []
         playing = [touches.follow()]
         for rules in markets:
-            price = last_price(self._run.api, rules.symbol) or PRICES.get(rules.base, OTHER_PRICE)
+            price = last_price(self._run.api, rules.symbol) or USUAL_PRICES.get(
+                rules.base, OTHER_PRICE
+            )
             calibration = Calibration().scaled(self._options.intensity)
             flow = Flow(rules.grid, calibration, price, f"{self._options.seed}/{rules.symbol}")
             crowd = Crowd(flow, rules, touches, makers, takers)
@@ -176,7 +178,7 @@ class Simulation:
             if "exists" not in str(fault):
                 raise SimulationFault(str(fault)) from None
         for asset in sorted({asset for one in markets for asset in (one.base, one.quote)}):
-            amount = FUNDS / PRICES.get(asset, 1.0)
+            amount = FUNDS / USUAL_PRICES.get(asset, 1)
             # The same reference every time: it is given once.
             self._admin.post(
                 "deposits",

@@ -88,7 +88,6 @@ def _statements() -> dict[str, Do]:
         "SHOW fsync": lambda _tables, _: [("on",)],
         "SHOW synchronous_commit": lambda _tables, _: [("on",)],
         "SELECT uuid FROM cluster": lambda tables, _: [tables.read("cluster")[True,][1:]],
-        "SELECT time FROM position": lambda tables, _: [_position(tables)[4:5]],
         "SELECT number FROM position": lambda tables, _: [_position(tables)[1:2]],
         "UPDATE position SET clean_stop = NULL": _use_clean_stop,
         "UPDATE engine_starts SET attempt = $1": _note_attempt,

@@ -148,7 +148,6 @@ async def everything(dsn: str, chance: Random, now: int) -> list[Any]:
             await snapshot.recent_trades(chance.choice((1, 5, 1_000))),
             await snapshot.transfers_by_reference(),
             await snapshot.unfilled_orders(since),
-            await snapshot.time(),
             await snapshot.requests(),
         ]
 

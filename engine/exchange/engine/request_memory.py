@@ -1,10 +1,11 @@
 """Which signed requests were executed lately, so that a repeat of one is answered, not executed."""
 
-from hashlib import blake2b
-
-from exchange.services.messages import SECOND_US, SignedRequest, encode, requests_since
-
-_MODULUS = 2**64
+from exchange.engine.hashing import MODULUS, message_hash
+from exchange.services.messages import (
+    SECOND_US,
+    SignedRequest,
+    requests_since,
+)
 
 
 class RequestMemory:
@@ -30,12 +31,12 @@ class RequestMemory:
     def remember(self, signed: SignedRequest) -> None:
         if signed.request in self._numbers:
             return
-        hashed = int.from_bytes(blake2b(encode(signed), digest_size=8).digest())
+        hashed = message_hash(signed)
         second = signed.deadline // SECOND_US
         self._numbers[signed.request] = signed.number
         self._by_second.setdefault(second, []).append(signed.request)
         self._hashes[second] = self._hashes.get(second, 0) + hashed
-        self.hash = (self.hash + hashed) % _MODULUS
+        self.hash = (self.hash + hashed) % MODULUS
 
     def forget(self, time: int) -> None:
         """Drop what is known no longer behind a frame of this time; cheap enough for every one."""
@@ -43,4 +44,4 @@ class RequestMemory:
         for past in [second for second in self._by_second if second * SECOND_US < since]:
             for request in self._by_second.pop(past):
                 del self._numbers[request]
-            self.hash = (self.hash - self._hashes.pop(past)) % _MODULUS
+            self.hash = (self.hash - self._hashes.pop(past)) % MODULUS

@@ -5,10 +5,10 @@ set of rows, loaded in any order, has the same one.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from hashlib import blake2b
 from operator import attrgetter
 from typing import Any
 
+from exchange.engine.hashing import MODULUS, message_hash
 from exchange.engine.request_memory import RequestMemory
 from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import (
@@ -28,10 +28,7 @@ from exchange.services.messages import (
     Trade,
     Transfer,
     Withdrawal,
-    encode,
 )
-
-_MODULUS = 2**64
 
 
 class StateHash:
@@ -50,7 +47,7 @@ class StateHash:
 
     @property
     def value(self) -> int:
-        return (self._sum + self._requests.hash) % _MODULUS
+        return (self._sum + self._requests.hash) % MODULUS
 
     def update(self, rows: Iterable[Row]) -> None:
         """Take the new states of things; of several for one thing the last counts."""
@@ -62,9 +59,9 @@ class StateHash:
             before = self._hashes.pop(identity, 0)
             after = 0
             if _is_live(row):
-                after = int.from_bytes(blake2b(encode(row), digest_size=8).digest())
+                after = message_hash(row)
                 self._hashes[identity] = after
-            self._sum = (self._sum + after - before) % _MODULUS
+            self._sum = (self._sum + after - before) % MODULUS
 
 
 _CLOSING = (Order, OrderList, Withdrawal)

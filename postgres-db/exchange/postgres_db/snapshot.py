@@ -68,11 +68,6 @@ class Snapshot:
         """In the snapshot's transaction, for those who ask with SQL of their own."""
         self.position = position
 
-    async def time(self) -> int:
-        """When the outcome at the position was made, in µs."""
-        ((found,),) = await self._fetch("SELECT time FROM position")
-        return int(found)
-
     async def control_rows(self) -> list[Row]:
         """What operators made, with each market's numbers, so that each row finds what it needs:
         assets before markets, markets before counters, averages and beginnings, accounts before

@@ -3,7 +3,7 @@
 import { enter } from "./account.js";
 import { ApiError } from "./api.js";
 import { Modal } from "./dialogs.js";
-import { Fault } from "./forms.js";
+import { Fault, submitting } from "./forms.js";
 import { html, signal, useEffect } from "./view.js";
 
 /**
@@ -85,13 +85,7 @@ function Reasons({ asked, close }) {
   useEffect(() => {
     fault.value = "";
   }, []);
-  const send = async (/** @type {any} */ event) => {
-    event.preventDefault();
-    if (isBusy.peek()) {
-      return;
-    }
-    isBusy.value = true;
-    fault.value = "";
+  const send = submitting(isBusy, fault, async (/** @type {any} */ event) => {
     try {
       const values = Object.fromEntries(new FormData(event.target));
       await asked.run(
@@ -99,12 +93,12 @@ function Reasons({ asked, close }) {
       );
       close();
     } catch (refusal) {
-      fault.value = inWords(refusal);
+      inWords(refusal);
+      throw refusal;
     } finally {
-      isBusy.value = false;
       done.value += 1;
     }
-  };
+  });
   return html`<form class="stack" onSubmit=${send}>
     <h2>${asked.title}</h2>
     ${asked.text !== "" && html`<p>${asked.text}</p>`}

@@ -27,7 +27,7 @@ export function Fault({ fault }) {
  * Run what a form asks for, once at a time, and show why it was refused.
  * @param {import("./view.js").Signal<boolean>} isBusy
  * @param {import("./view.js").Signal<string>} fault
- * @param {() => Promise<void>} act
+ * @param {(event: Event) => Promise<void>} act
  */
 export function submitting(isBusy, fault, act) {
   return async (/** @type {Event} */ event) => {
@@ -38,7 +38,7 @@ export function submitting(isBusy, fault, act) {
     isBusy.value = true;
     fault.value = "";
     try {
-      await act();
+      await act(event);
     } catch (refusal) {
       if (!(refusal instanceof ApiError)) {
         throw refusal;
@@ -47,5 +47,24 @@ export function submitting(isBusy, fault, act) {
     } finally {
       isBusy.value = false;
     }
+  };
+}
+
+/**
+ * Requests of one form, which carry a reference so that a repeated one is done once. It stays the
+ * same for as long as nobody knows what became of the last request.
+ */
+export function referring() {
+  let reference = crypto.randomUUID();
+  return async (/** @type {(reference: string) => Promise<void>} */ act) => {
+    try {
+      await act(reference);
+    } catch (refusal) {
+      if (refusal instanceof ApiError && !refusal.isUnknown) {
+        reference = crypto.randomUUID();
+      }
+      throw refusal;
+    }
+    reference = crypto.randomUUID();
   };
 }

@@ -1,10 +1,10 @@
 /** The accounts of one owner: another one, the one that is used, and money from one to another. */
 
 import { chosen, enter, recall, user } from "./account.js";
-import { ApiError, own } from "./api.js";
+import { own } from "./api.js";
 import { notify } from "./dialogs.js";
 import { trimmed } from "./format.js";
-import { Fault, into, plain, submitting } from "./forms.js";
+import { Fault, into, plain, referring, submitting } from "./forms.js";
 import { html, signal } from "./view.js";
 
 const added = { name: signal(""), fault: signal(""), isBusy: signal(false) };
@@ -15,8 +15,7 @@ const moved = {
   fault: signal(""),
   isBusy: signal(false),
 };
-/** The one reference of this form: a repeated request is the same transfer. */
-let reference = crypto.randomUUID();
+const transfer = referring();
 
 /** @param {{ held: import("./account.js").Balance[] }} properties */
 export function SubAccounts({ held }) {
@@ -80,21 +79,15 @@ function Move({ who, held }) {
   const target = others.find((one) => `${one.accountId}` === to.value) ?? others[0];
   const what = held.find((one) => one.asset === asset.value) ?? held[0];
   const move = submitting(isBusy, fault, async () => {
-    try {
-      await own("POST", "/ui/transfers", {
+    await transfer((reference) =>
+      own("POST", "/ui/transfers", {
         from: chosen.value,
         to: target.accountId,
         asset: what.asset,
         amount: plain(amount.value),
         reference,
-      });
-    } catch (refusal) {
-      if (refusal instanceof ApiError && !refusal.isUnknown) {
-        reference = crypto.randomUUID();
-      }
-      throw refusal;
-    }
-    reference = crypto.randomUUID();
+      }),
+    );
     notify("good", `${trimmed(plain(amount.value))} ${what.asset} moved to ${target.name}`);
     amount.value = "";
   });

@@ -1,10 +1,10 @@
 /** What one owns: balances, test funds where there are any, withdrawals, and the ledger's history. */
 
 import { balances, changes, chosen } from "./account.js";
-import { ApiError, own } from "./api.js";
+import { own } from "./api.js";
 import { notify } from "./dialogs.js";
 import { capital, moment, trimmed } from "./format.js";
-import { Fault, into, plain, submitting } from "./forms.js";
+import { Fault, into, plain, referring, submitting } from "./forms.js";
 import { BalanceTable } from "./own-orders.js";
 import { config } from "./state.js";
 import { SubAccounts } from "./sub-accounts.js";
@@ -102,8 +102,7 @@ const sent = {
 };
 /** @type {import("./view.js").Signal<Withdrawal[]>} */
 const withdrawals = signal([]);
-/** The one reference of this form: a repeated request is the same withdrawal. */
-let reference = crypto.randomUUID();
+const withdrawal = referring();
 
 async function loadWithdrawals() {
   withdrawals.value = await own("GET", "/ui/withdrawals?limit=20").catch(() => withdrawals.peek());
@@ -117,20 +116,14 @@ function Withdraw({ held }) {
   }, [changes.value.money]);
   const chosen = held.some((one) => one.asset === asset.value) ? asset.value : held[0].asset;
   const send = submitting(isBusy, fault, async () => {
-    try {
-      await own("POST", "/ui/withdrawals", {
+    await withdrawal((reference) =>
+      own("POST", "/ui/withdrawals", {
         asset: chosen,
         amount: plain(amount.value),
         address: address.value.trim(),
         reference,
-      });
-    } catch (refusal) {
-      if (refusal instanceof ApiError && !refusal.isUnknown) {
-        reference = crypto.randomUUID();
-      }
-      throw refusal;
-    }
-    reference = crypto.randomUUID();
+      }),
+    );
     notify("good", "Withdrawal asked for", `${amount.value} ${chosen}`);
     amount.value = "";
     await loadWithdrawals();

@@ -23,7 +23,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_db_processor_is_measured_beside_copy() -> None:
-    done = bench("--commands", "1500", "--rounds", "1", "--json")
+    done = bench("--commands", "1500", "--rounds", "2", "--json")
 
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

@@ -42,6 +42,7 @@ from exchange.services.messages import (
     OutcomeFrame,
     Placed,
     Row,
+    SignedRequest,
     Trade,
 )
 from exchange.services.orders import OrderStatus, OrderType, Side, TimeInForce
@@ -53,7 +54,7 @@ ACCOUNTS = 200
 RESTING = 2_000
 _SYMBOL, _BASE, _QUOTE = "SOLUSDC", "SOL", "USDC"
 _START = 1_700_000_000_000_000
-_COPIED = (Order, Trade, Balance)
+_COPIED: tuple[type[Struct], ...] = (Order, Trade, Balance, SignedRequest)
 """What nearly all rows are; the others are a few for each batch."""
 
 app = typer.Typer(name="exchange", pretty_exceptions_enable=False)
@@ -152,7 +153,7 @@ async def _write(connection: asyncpg.Connection, batches: list[list[OutcomeFrame
 
 
 async def _copy(
-    connection: asyncpg.Connection, texts: dict[type[Row], list[str]], pieces: int
+    connection: asyncpg.Connection, texts: dict[type[Struct], list[str]], pieces: int
 ) -> float:
     """The same of COPY, in so many transactions."""
     cut = [
@@ -170,24 +171,25 @@ async def _copy(
 
 
 async def _empty(connection: asyncpg.Connection) -> None:
-    names = ", ".join(
-        STORED_IN[kind].name for kind in (*_COPIED, Counters, AveragePrices)
-    )  # fmt: skip
+    written: list[type[Struct]] = [*_COPIED, Counters, AveragePrices]
+    names = ", ".join(STORED_IN[kind].name for kind in written)
     await connection.execute(f"TRUNCATE {names}, candles")
     await connection.execute("UPDATE position SET number = 0, clean_stop = NULL")
     await connection.execute("CHECKPOINT")
 
 
-def _names(kind: type[Row]) -> list[str]:
+def _names(kind: type[Struct]) -> list[str]:
     names = [column.name for column in columns(kind)]
     return [*names, "number"] if kind is Order else names
 
 
-def _texts(batches: list[list[OutcomeFrame]]) -> dict[type[Row], list[str]]:
+def _texts(batches: list[list[OutcomeFrame]]) -> dict[type[Struct], list[str]]:
     """A line for each row that is there at the end, as COPY reads it."""
-    states: dict[type[Row], dict[object, Row]] = {kind: {} for kind in _COPIED}
+    states: dict[type[Struct], dict[object, Struct]] = {kind: {} for kind in _COPIED}
     numbers: dict[int, int] = {}
     for outcome in (one for frames in batches for frame in frames for one in frame.outcomes):
+        if outcome.signed_request is not None:
+            states[SignedRequest][outcome.number] = outcome.signed_request
         for row in outcome.rows:
             match row:
                 case Order() | Trade():
@@ -292,8 +294,10 @@ def _order(number: int, account: int, now: int) -> Order:
 
 def _written(frames: list[OutcomeFrame]) -> int:
     """How many rows the statements for one batch write, but for candles, which COPY has not."""
-    rows = (row for frame in frames for outcome in frame.outcomes for row in outcome.rows)
-    return len({_identity(row) for row in rows if not isinstance(row, Level)})
+    outcomes = [outcome for frame in frames for outcome in frame.outcomes]
+    rows = (row for outcome in outcomes for row in outcome.rows)
+    requests = sum(outcome.signed_request is not None for outcome in outcomes)
+    return requests + len({_identity(row) for row in rows if not isinstance(row, Level)})
 
 
 def _identity(row: Row) -> tuple[object, ...]:

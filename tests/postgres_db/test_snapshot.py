@@ -32,6 +32,7 @@ from exchange.postgres_db import snapshot
 from exchange.postgres_db.connection import connected
 from exchange.postgres_db.schema import SchemaTooOld
 from exchange.postgres_db.snapshot import Position, open_snapshot
+from exchange.postgres_db.stored import column_names
 from exchange.postgres_db.tables import STORED_IN, columns
 from exchange.services.candles import SECOND, Interval, fold_trades
 from exchange.services.messages import (
@@ -40,7 +41,6 @@ from exchange.services.messages import (
     OrderList,
     Outcome,
     OutcomeFrame,
-    PreventedMatch,
     Reason,
     Rejected,
     Repeated,
@@ -65,14 +65,7 @@ async def write_rows(url: str, *rows: Row) -> None:
 
 @pytest.mark.parametrize("kind", STORED_IN, ids=lambda kind: kind.__name__)
 def test_every_field_has_its_column(kind: type[msgspec.Struct]) -> None:
-    named = {OrderList: "list", PreventedMatch: "match"}.get(kind, kind.__name__.lower())
-    renamed = {"id": f"{named}_id", "account": "account_id"}
-    if kind.__name__ == "Asset":
-        renamed["name"] = "asset"
-
-    names = [column.name for column in columns(kind)]
-
-    assert names == [renamed.get(field, field) for field in kind.__struct_fields__]
+    assert [column.name for column in columns(kind)] == column_names(kind)
 
 
 def test_everything_but_levels_has_an_example() -> None:

@@ -16,10 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from exchange.postgres_db import epochs
 from exchange.postgres_db.connection import connected
+from exchange.postgres_db.migrator import configuration
 from exchange.postgres_db.schema import SchemaTooOld, require_schema, schema_version
 from exchange.postgres_db.snapshot import Position, open_snapshot
-from exchange.postgres_db.tables import SCHEMA_VERSION, metadata
-from exchange.postgres_db.upgrade import configuration, upgrade
+from exchange.postgres_db.stored import SCHEMA_VERSION
+from exchange.postgres_db.tables import metadata
+from exchange.postgres_db.upgrade import upgrade
 from exchange.services.candles import Interval
 from exchange.services.messages import AveragePrices, Balance, Level, SignedRequest
 from exchange.services.orders import Side

@@ -24,16 +24,14 @@ from simulation.postgres_rows import (
 
 from exchange.db_processor import service, writer
 from exchange.postgres_db import alarms, engine_starts, epochs, snapshot
-from exchange.postgres_db.tables import (
+from exchange.postgres_db.stored import (
     OPEN,
     OPEN_LIST,
     OPEN_WITHDRAWAL,
     SCHEMA_VERSION,
-    STORED_IN,
     first_told,
-    metadata,
-    orders,
 )
+from exchange.postgres_db.tables import STORED_IN, metadata, orders
 from exchange.services.candles import Candle, Interval, merge
 from exchange.services.messages import (
     Act,

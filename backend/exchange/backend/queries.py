@@ -6,7 +6,7 @@ from typing import TypeAlias, TypeVar
 import asyncpg
 import msgspec
 
-from exchange.postgres_db.tables import OPEN, OPEN_LIST, STORED_IN, columns, first_told
+from exchange.postgres_db.stored import OPEN, OPEN_LIST, TABLES, column_names, first_told
 from exchange.services.candles import HOUR, MINUTE, Candle, Interval, stored_interval
 from exchange.services.messages import (
     Amendment,
@@ -364,9 +364,9 @@ async def select_close_before(
 async def _select(
     connection: asyncpg.Connection, kind: type[Stored], rest: str, *arguments: object
 ) -> list[Stored]:
-    names = ", ".join(f'"{column.name}"' for column in columns(kind))
+    names = ", ".join(f'"{name}"' for name in column_names(kind))
     records = await connection.fetch(
-        f"SELECT {names} FROM {STORED_IN[kind].name} {rest}",  # noqa: S608, nothing comes from outside
+        f"SELECT {names} FROM {TABLES[kind]} {rest}",  # noqa: S608, nothing comes from outside
         *arguments,
     )
     tag = kind.__struct_config__.tag

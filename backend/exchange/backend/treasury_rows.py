@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import asyncpg
 import msgspec
 
-from exchange.postgres_db.tables import STORED_IN, columns
+from exchange.postgres_db.stored import TABLES, column_names
 from exchange.services.messages import Act, Withdrawal
 
 LATEST = 2**63 - 1
@@ -63,20 +63,20 @@ async def select_ledger(
 
 
 def _names(kind: type[msgspec.Struct]) -> str:
-    return ", ".join(f'"{column.name}"' for column in columns(kind))
+    return ", ".join(f'"{name}"' for name in column_names(kind))
 
 
 _WITHDRAWALS = f"""
-    SELECT {_names(Withdrawal)} FROM {STORED_IN[Withdrawal].name}
+    SELECT {_names(Withdrawal)} FROM {TABLES[Withdrawal]}
     WHERE ($1::bigint[] IS NULL OR account_id = ANY($1))
       AND ($2::text[] IS NULL OR status = ANY($2)) AND created < $3
     ORDER BY created DESC, number DESC LIMIT $4
 """  # noqa: S608, our own names
 _WITHDRAWAL = f"""
-    SELECT {_names(Withdrawal)} FROM {STORED_IN[Withdrawal].name} WHERE reference = $1
+    SELECT {_names(Withdrawal)} FROM {TABLES[Withdrawal]} WHERE reference = $1
 """  # noqa: S608, our own names
 _ACTS = f"""
-    SELECT {_names(Act)} FROM {STORED_IN[Act].name} WHERE number < $1 ORDER BY number DESC LIMIT $2
+    SELECT {_names(Act)} FROM {TABLES[Act]} WHERE number < $1 ORDER BY number DESC LIMIT $2
 """  # noqa: S608, our own names
 
 # Trades have no index by time. Their ids follow it within a market, so that of each market the

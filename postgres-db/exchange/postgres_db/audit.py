@@ -10,7 +10,8 @@ import msgspec
 
 from exchange.postgres_db.connection import reporting_failures
 from exchange.postgres_db.snapshot import Snapshot
-from exchange.postgres_db.tables import OPEN, STORED_IN, columns
+from exchange.postgres_db.stored import OPEN, column_names
+from exchange.postgres_db.tables import STORED_IN
 from exchange.services.candles import DAY, HOUR, MINUTE, SECOND, SECONDS_KEPT, Candle, Interval
 from exchange.services.messages import (
     FEE_ACCOUNT,
@@ -78,7 +79,7 @@ async def not_stored(snapshot: Snapshot, rows: Sequence[Row]) -> list[str]:
     kind = type(rows[0])
     table = STORED_IN[kind]
     key = [column.name for column in table.primary_key]
-    fields = [column.name for column in columns(kind)]
+    fields = column_names(kind)
     of_field = dict(zip(fields, kind.__struct_fields__, strict=True))
     arrays = [[getattr(row, of_field[name]) for row in rows] for name in key]
     places = ", ".join(f"${place}::{_ARRAYS[name]}" for place, name in enumerate(key, 1))
@@ -185,9 +186,7 @@ def _dense(things: str, table: str, column: str) -> Question:
     )
 
 
-_CANDLE_VALUES = [
-    column.name for column in columns(Candle) if column.name not in ("symbol", "interval")
-]
+_CANDLE_VALUES = [name for name in column_names(Candle) if name not in ("symbol", "interval")]
 
 
 def _candles(interval: Interval, width: int) -> Question:

@@ -3,7 +3,7 @@
 import asyncpg
 
 from exchange.postgres_db.connection import reporting_failures
-from exchange.postgres_db.tables import SCHEMA_VERSION
+from exchange.postgres_db.stored import SCHEMA_VERSION
 from exchange.services.process import WorldFailed
 
 

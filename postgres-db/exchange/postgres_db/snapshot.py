@@ -13,12 +13,12 @@ import msgspec
 
 from exchange.postgres_db.connection import connected, reporting_failures
 from exchange.postgres_db.schema import require_schema
-from exchange.postgres_db.tables import (
+from exchange.postgres_db.stored import (
     OPEN,
     OPEN_LIST,
     OPEN_WITHDRAWAL,
-    STORED_IN,
-    columns,
+    TABLES,
+    column_names,
     first_told,
 )
 from exchange.services.candles import STORED, Candle, Interval
@@ -158,7 +158,7 @@ class Snapshot:
         return await self._load(SignedRequest, "ORDER BY number")
 
     async def _load(self, kind: type[Stored], rest: str, *arguments: object) -> list[Stored]:
-        query = f"SELECT {_fields(kind)} FROM {STORED_IN[kind].name} {rest}"  # noqa: S608, our names
+        query = f"SELECT {_fields(kind)} FROM {TABLES[kind]} {rest}"  # noqa: S608, our names
         records = await self._fetch(query, *arguments)
         tag = kind.__struct_config__.tag
         tagged = records if tag is None else [(tag, *record) for record in records]
@@ -166,7 +166,7 @@ class Snapshot:
             return [msgspec.convert(record, kind) for record in tagged]
         except msgspec.ValidationError as fault:
             raise OperatorNeeded(
-                f"A row of {STORED_IN[kind].name} cannot be read: {fault}. Somebody else has changed"
+                f"A row of {TABLES[kind]} cannot be read: {fault}. Somebody else has changed"
                 " it, or a newer version has written it."
             ) from None
 
@@ -209,7 +209,7 @@ async def _await_schema(dsn: str, application_name: str) -> None:
 
 
 def _fields(kind: type[msgspec.Struct]) -> str:
-    return ", ".join(f'"{column.name}"' for column in columns(kind))
+    return ", ".join(f'"{name}"' for name in column_names(kind))
 
 
 # As Order.is_resting and Order.shown have it; what is 0 or False is not in the JSON.

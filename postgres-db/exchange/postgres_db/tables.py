@@ -1,4 +1,4 @@
-"""The tables, as the migrations make them, and which message each of them stores.
+"""The tables, as the migrations make them; who only reads what is stored asks stored.py.
 
 Amounts are integers in the smallest unit of their asset (`numeric(38,0)`), times are microseconds
 since the Unix epoch. A row of `orders`, `balances` and the like is the newest state of one thing.
@@ -28,41 +28,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
-from exchange.services.candles import Candle
-from exchange.services.markets import Asset, ExchangeRules, Market
-from exchange.services.messages import (
-    Account,
-    Act,
-    Amendment,
-    AveragePrices,
-    Balance,
-    Beginning,
-    Counters,
-    Key,
-    Order,
-    OrderList,
-    PreventedMatch,
-    SignedRequest,
-    Trade,
-    Transfer,
-    Withdrawal,
-)
-from exchange.services.orders import OPEN_STATUSES, ListStatus
-
-SCHEMA_VERSION = "0008"
-"""The migration that this code needs; a newer schema still serves it (expand first)."""
+from exchange.postgres_db.stored import OPEN, OPEN_LIST, OPEN_WITHDRAWAL, TABLES
 
 AMOUNT = Numeric(38, 0)
 VOLUME = Numeric(60, 0)
 """The sum of a day's amounts can be longer than any amount."""
 HASH = Numeric(20, 0)
-
-OPEN = f"status IN ({', '.join(repr(status.value) for status in sorted(OPEN_STATUSES))})"
-"""The SQL for `Order.is_open`, worded as the partial index is, so that queries can use it."""
-OPEN_WITHDRAWAL = "status IN ('APPROVED', 'PENDING')"
-"""The SQL for `Withdrawal.is_open`, alike."""
-OPEN_LIST = f"status = '{ListStatus.EXECUTING.value}'"
-"""The SQL for `OrderList.is_open`, alike."""
 
 metadata = MetaData(
     naming_convention={
@@ -477,33 +448,8 @@ sessions = Table(
 )
 
 STORED_IN: dict[type[msgspec.Struct], Table] = {
-    Account: accounts,
-    Key: keys,
-    Asset: assets,
-    Market: markets,
-    ExchangeRules: exchange_rules,
-    Counters: counters,
-    AveragePrices: average_prices,
-    Beginning: beginnings,
-    Order: orders,
-    SignedRequest: requests,
-    OrderList: order_lists,
-    Amendment: amendments,
-    PreventedMatch: prevented_matches,
-    Balance: balances,
-    Trade: trades,
-    Transfer: transfers,
-    Withdrawal: withdrawals,
-    Act: acts,
-    Candle: candles,
+    kind: metadata.tables[name] for kind, name in TABLES.items()
 }
-
-
-def first_told(symbol: str) -> str:
-    """The SQL for the first trade of a market's public past; `symbol` is SQL, too."""
-    return f"""coalesce(
-        (SELECT beginnings.trade_id + 1 FROM beginnings WHERE beginnings.symbol = {symbol}), 0
-    )"""  # noqa: S608, our own names
 
 
 def columns(kind: type[msgspec.Struct]) -> list[Column[Any]]:

@@ -13,9 +13,9 @@ from backend.conftest import RunningBackend, running_backend
 from backend.socket_client import connected
 from conftest import Servers
 
+from exchange.services.data_folder import held
 from exchange.services.fault_file import write_script
 from exchange.services.fault_script import Script
-from exchange.services.launcher import held
 
 PLACE = "POST /api/v3/order"
 DROPPED = (http.client.RemoteDisconnected, ConnectionResetError)

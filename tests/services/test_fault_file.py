@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from exchange.services.data_folder import LauncherFault, held
 from exchange.services.embedded import free_port
 from exchange.services.fault_file import FaultFile, write_script
 from exchange.services.fault_script import Rule, Script
-from exchange.services.launcher import LauncherFault, Options, held, up
+from exchange.services.launcher import Options, up
 from exchange.services.settings import InvalidSettings, Settings
 
 START = (

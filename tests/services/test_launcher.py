@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from exchange.services import children, launcher
+from exchange.services.data_folder import LauncherFault
 from exchange.services.embedded import free_port
-from exchange.services.launcher import LauncherFault, Options
+from exchange.services.launcher import Options
 from exchange.services.run_file import Run, read_run, run_path, write_private, write_run
 
 

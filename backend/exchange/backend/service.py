@@ -48,7 +48,7 @@ from exchange.services.user_streams import UserStreams
 
 NAME = "backend"
 POOL_SIZE_MAX = 10
-DEFAULTS_PAUSE_S = 0.5
+DEFAULTS_PAUSE_S = 0.05
 YOUNG_OBJECTS_MAX = 20_000
 """All requests under way together have thousands, which Python would look through all the time."""
 SHUTDOWN_S = 1.0

@@ -80,7 +80,12 @@ async def _stand_by(
         except ChainBroken as fault:
             raise await _explain_gap(fault, settings.database_dsn(), replica) from fault
 
-    await until_stopped(stop, follow(), vigil.vacant())
+    async def vacant() -> None:
+        # Where nobody has claimed there is nobody to listen for: the append would refuse him.
+        if await outcomes.may_be_led():
+            await vigil.vacant()
+
+    await until_stopped(stop, follow(), vacant())
 
 
 class _Lead(NamedTuple):

@@ -68,9 +68,17 @@ class Outcomes:
 
     async def gate_open(self) -> bool:
         """Whether the Redis process that runs now takes commands."""
-        run = await self._connection.call("GET", RUN)
+        return await self._runs(await self._connection.call("GET", RUN))
+
+    async def may_be_led(self) -> bool:
+        """Whether an engine has claimed the Redis process that runs now: a claim ends with it."""
+        claimed = await self._connection.call("HGET", TOP, "run")
+        # Engines of the version before this one note no claim, but they open the gate.
+        return await self._runs(claimed) or await self.gate_open()
+
+    async def _runs(self, run_id: bytes | None) -> bool:
         information = (await self._connection.call("INFO", "server")).decode()
-        return run is not None and f"run_id:{run.decode()}" in information
+        return run_id is not None and f"run_id:{run_id.decode()}" in information
 
     async def find(self, number: int) -> Outcome | None:
         """One outcome from the stream; None where it was trimmed away or is still to come."""

@@ -157,6 +157,7 @@ def up(
     Example: exchange up --data ./data --api-port 8080
     """
     from exchange.services import launcher
+    from exchange.services.data_folder import LauncherFault
     from exchange.services.embedded import ServerFault
 
     if fault_script is not None:
@@ -177,7 +178,7 @@ def up(
     )
     try:
         launcher.up(options)
-    except (launcher.LauncherFault, ServerFault) as fault:
+    except (LauncherFault, ServerFault) as fault:
         raise Fault(str(fault)) from None
 
 

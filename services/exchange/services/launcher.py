@@ -5,28 +5,27 @@ which others find it.
 """
 
 import contextlib
-import fcntl
-import http.client
 import json
 import os
-import secrets
 import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import NamedTuple
 
 import msgspec
 from rich.console import Console
 
 from exchange.services import children, embedded, replacement
 from exchange.services.admin import Admin, AdminFault
+from exchange.services.data_folder import LauncherFault, held, read_note, secret, was_used
 from exchange.services.fault_file import write_script
 from exchange.services.fault_script import Script
 from exchange.services.markets import default_markets
+from exchange.services.readiness import probe, status_of
 from exchange.services.run_file import Run, default_folder, run_path, write_private, write_run
 from exchange.services.settings import Acknowledgement, Settings
 
@@ -45,7 +44,7 @@ STOP_STAGES = (
 LOGIN_NAME = "admin"
 LOGIN_PASSWORD_BYTES = 8
 DEATHS_MAX_BEFORE_READY = 5
-_TURN_S = 0.05
+_TURN_S = 0.02
 
 # These are the launcher's to say; every other setting of the caller reaches the services.
 _OWN_SETTINGS = frozenset([
@@ -58,11 +57,6 @@ _SYSTEM_VARIABLES = (
 )  # fmt: skip
 
 _FAULTS_NOTE = " FAULTS ON REQUEST ARE ON: what goes wrong may be meant to."
-_Note = TypeVar("_Note")
-
-
-class LauncherFault(Exception):
-    """The exchange cannot be started; the text tells a person what to do."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +100,23 @@ def up(options: Options) -> None:
         lock.truncate(0)
 
 
+class _Task(NamedTuple):
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    while_waiting: Callable[[], None]
+
+    def await_end(self) -> None:
+        """Raises LauncherFault where it has failed."""
+        while self.process.poll() is None:
+            self.while_waiting()
+            time.sleep(_TURN_S)
+        if self.process.returncode != 0:
+            raise LauncherFault(
+                f"{self.name}: failed. The end of {self.log}:\n{children.log_tail(self.log)}"
+            )
+
+
 class _Stopped(Exception):
     """Somebody wants it to end while it is still starting."""
 
@@ -137,18 +148,22 @@ class Launcher:
     def start(self) -> None:
         """Everything in its order, until all services say that they are ready."""
         self._logs.mkdir(mode=0o700, exist_ok=True)
-        is_new = not _was_used(self._folder)
+        is_new = not was_used(self._folder)
         self._choose_ports()
         self._make_secrets()
         self._set_faults()
         replacement.settle(self._folder)
         self._start_servers()
-        self._migrate()
-        if is_new and self._options.demo and self._backend_settings.create_default_markets:
-            self._make_history()
-        for name in SERVICES:
-            if name not in self._children:
-                self._start_service(name)
+        self._say("Preparing the database …")
+        with self._running("migrations", "exchange.postgres_db", "upgrade") as migrations:
+            if is_new and self._options.demo and self._backend_settings.create_default_markets:
+                migrations.await_end()
+                self._make_history()
+            # They load meanwhile, and then wait for the schema, as they do wherever they run.
+            for name in SERVICES:
+                if name not in self._children:
+                    self._start_service(name)
+            migrations.await_end()
         self._await_readiness()
         self._await_trading()
         self._make_login()
@@ -192,7 +207,7 @@ class Launcher:
     def end_leftovers(self) -> None:
         """End what a launcher that was killed has left behind; only what is surely its own."""
         run_path(self._folder).unlink(missing_ok=True)
-        leftovers = _read_note(self._pids_path, dict[str, tuple[int, str]], {})
+        leftovers = read_note(self._pids_path, dict[str, tuple[int, str]], {})
         order = [name for names, _ in STOP_STAGES for name in names]
         for name in sorted(leftovers, key=lambda name: order.index(name) if name in order else -1):
             pid, mark = leftovers[name]
@@ -204,7 +219,7 @@ class Launcher:
     def _choose_ports(self) -> None:
         """Those of last time where they are free, so that what others have noted stays true."""
         path = self._folder / "ports.json"
-        former = _read_note(path, dict[str, int], {})
+        former = read_note(path, dict[str, int], {})
         taken = {self._options.api_port, self._options.ws_port}
         for name in ("postgres", "redis", "admin", *SERVICES):
             port = embedded.free_port(former.get(name))
@@ -215,8 +230,8 @@ class Launcher:
         write_private(path, json.dumps(self._ports, indent=2) + "\n")
 
     def _make_secrets(self) -> None:
-        _secret(self._folder / "master.key")
-        self._admin_token = _secret(self._folder / "admin.token")
+        secret(self._folder / "master.key")
+        self._admin_token = secret(self._folder / "admin.token")
 
     def _set_faults(self) -> None:
         if self._options.faults is not None:
@@ -224,7 +239,7 @@ class Launcher:
 
     def _make_login(self) -> None:
         """Who runs an exchange on his own machine is its first user, and its admin."""
-        self._login_password = _secret(self._folder / "login.password", LOGIN_PASSWORD_BYTES)
+        self._login_password = secret(self._folder / "login.password", LOGIN_PASSWORD_BYTES)
         admin = Admin(f"http://127.0.0.1:{self._ports['admin']}", self._admin_token)
         body = {"name": LOGIN_NAME, "password": self._login_password, "role": "ADMIN"}
         # It has existed since the first start, unless somebody else took the name before.
@@ -268,29 +283,23 @@ class Launcher:
                 child.adopt(server.process)
                 self._record_pids()
 
-    def _migrate(self) -> None:
-        self._say("Preparing the database …")
-        self._run_through("migrations", "exchange.postgres_db", "upgrade")
-
     def _make_history(self) -> None:
         self._say("Trading through the last 24 hours …")
         # Already now, so that it is nearly done when the others start.
         self._start_service("db-processor")
-        self._run_through("history", "exchange.engine", "history")
+        with self._running("history", "exchange.engine", "history") as history:
+            history.await_end()
 
-    def _run_through(self, name: str, module: str, *arguments: str) -> None:
-        """Run a module to its end. Raises LauncherFault."""
+    @contextlib.contextmanager
+    def _running(self, name: str, module: str, *arguments: str) -> Iterator["_Task"]:
+        """A module that does one thing, for the time of a block."""
         log, environment = self._log(name), self._environment(name)
         command = [sys.executable, "-m", module, *arguments]
         process = children.spawn(command, log=log, environment=environment)
         try:
-            while process.poll() is None:
-                self._raise_if_stopping()
-                time.sleep(_TURN_S)
+            yield _Task(name, process, log, self._raise_if_stopping)
         finally:
             children.end(process, signal.SIGTERM, 2.0)
-        if process.returncode != 0:
-            raise LauncherFault(f"{name}: failed. The end of {log}:\n{children.log_tail(log)}")
 
     def _start_service(self, name: str) -> None:
         self._start_module(name, f"exchange.{name.replace('-', '_')}")
@@ -320,7 +329,7 @@ class Launcher:
             self._revive()
             self._give_up_on_the_hopeless()
             for name in list(waiting):
-                is_ready, sentence = _probe(self._ports[name])
+                is_ready, sentence = probe(self._ports[name])
                 if is_ready:
                     waiting.remove(name)
                 elif sentence and sentence != sentences.get(name, "starting"):
@@ -334,7 +343,7 @@ class Launcher:
         expected = usual if self._backend_settings.create_default_markets else set()
         admin = Admin(f"http://127.0.0.1:{self._ports['admin']}", self._admin_token)
         said = ""
-        while not (status := _status(admin)).ready or status.markets < expected:
+        while not (status := status_of(admin)).ready or status.markets < expected:
             self._raise_if_stopping()
             self._revive()
             self._give_up_on_the_hopeless()
@@ -494,29 +503,6 @@ Ctrl-C stops it; what it holds stays.
             self._console.print(text, soft_wrap=True)
 
 
-@contextlib.contextmanager
-def held(folder: Path) -> Iterator[IO[str]]:
-    """Keep every other launcher out of a folder for as long as this process lives."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (folder / "lock").open("a+", encoding="utf-8")
-    except OSError as fault:
-        raise LauncherFault(f"{folder} cannot be used: {fault.strerror}.") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise LauncherFault(
-                f"{folder} is held by another `exchange up`, process {lock.read().strip()}: "
-                "stop it first, or choose another folder with --data."
-            ) from None
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        yield lock
-
-
 def _check_ports_and_urls(options: Options) -> None:
     for option, port in (("--api-port", options.api_port), ("--ws-port", options.ws_port)):
         if not embedded.is_free(port):
@@ -542,58 +528,9 @@ def _check_purpose(options: Options) -> None:
         raise LauncherFault("An exchange for tests listens on 127.0.0.1: leave out --host.")
     if options.redis_url or options.postgres_url:
         raise LauncherFault("An exchange for tests has servers of its own: no --redis, --postgres.")
-    if not mark.exists() and _was_used(options.data):
+    if not mark.exists() and was_used(options.data):
         raise LauncherFault(
             f"The exchange in {options.data} was not made for tests, where one request ends all"
             " orders: name another folder with --data."
         )
     mark.touch(mode=0o600)
-
-
-def _was_used(folder: Path) -> bool:
-    """Whether an exchange was started in it before."""
-    return (folder / "ports.json").exists()
-
-
-def _secret(path: Path, size: int = 32) -> str:
-    """Random bytes in hex that are made once and stay."""
-    if not path.exists():
-        write_private(path, secrets.token_hex(size) + "\n")
-    return path.read_text(encoding="ascii").strip()
-
-
-def _read_note(path: Path, kind: type[_Note], otherwise: _Note) -> _Note:
-    """What was noted last time; an unreadable note is no note."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, ValueError):
-        return otherwise
-
-
-def _probe(port: int) -> tuple[bool, str]:
-    """Whether a service says that it is ready, and its sentence; "" where nobody answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
-    try:
-        connection.request("GET", "/ready")
-        answer = connection.getresponse()
-        return answer.status == 200, answer.read(1000).decode(errors="replace").strip()
-    except (OSError, http.client.HTTPException):
-        return False, ""
-    finally:
-        connection.close()
-
-
-class _Status(msgspec.Struct, frozen=True):
-    ready: bool
-    sentence: str
-    markets: set[str]
-
-
-def _status(admin: Admin) -> _Status:
-    """What the whole exchange says of itself."""
-    try:
-        answer = admin.get("status")
-    except AdminFault as fault:
-        return _Status(ready=False, sentence=str(fault), markets=set())
-    symbols = {market["symbol"] for market in answer["markets"]}
-    return _Status(ready=answer["ready"], sentence=answer["sentence"], markets=symbols)

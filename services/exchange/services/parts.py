@@ -46,8 +46,8 @@ def become_beside_stores(folder: Path | None, module: str, *arguments: str) -> N
     They are those of the environment where that names any and no folder is given, else those of
     the folder's `exchange up`; where none runs they are started, and stopped again afterwards.
     """
+    from exchange.services.data_folder import LauncherFault
     from exchange.services.embedded import ServerFault
-    from exchange.services.launcher import LauncherFault
     from exchange.services.stores import stores_of
 
     if folder is None and names_stores():

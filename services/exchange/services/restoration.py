@@ -42,8 +42,8 @@ def into_stores(file: Path, *, as_json: bool) -> None:
 
 def into_folder(file: Path, folder: Path, key: bytes | None, *, as_json: bool) -> None:
     """Into a folder that holds no database yet; what fails leaves nothing behind."""
+    from exchange.services.data_folder import LauncherFault, held
     from exchange.services.embedded import ServerFault
-    from exchange.services.launcher import LauncherFault, held
     from exchange.services.stores import started
 
     try:

@@ -16,9 +16,9 @@ import typer
 from exchange.services import replacement, snapshots
 from exchange.services.admin import Admin, AdminFault
 from exchange.services.children import log_tail
+from exchange.services.data_folder import LauncherFault, held
 from exchange.services.embedded import ServerFault, free_port
 from exchange.services.folder_copy import copy_folder
-from exchange.services.launcher import LauncherFault, held
 from exchange.services.options import AsJson, Data, print_fields
 from exchange.services.parts import Fault, absolute, names_stores
 from exchange.services.run_file import Run, read_run

@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 from exchange.services import children, embedded, replacement
-from exchange.services.launcher import Launcher, LauncherFault, Options, held
+from exchange.services.data_folder import LauncherFault, held
+from exchange.services.launcher import Launcher, Options
 from exchange.services.run_file import read_run
 
 

@@ -69,8 +69,8 @@ async def _announce_end(
     """Once it is to stop: say so, and go on for a moment in which clients can go elsewhere."""
     await stop.wait()
     health.set(False, "shutting down")
-    server.announce_shutdown()
-    await asyncio.sleep(server.limits.shutdown_s)
+    if server.announce_shutdown():
+        await asyncio.sleep(server.limits.shutdown_s)
     over.set()
 
 

@@ -142,13 +142,18 @@ class StreamServer:
             socket.sweep(now)
         self._connects.sweep(now)
 
-    def announce_shutdown(self) -> None:
-        """Tell every client that this server is about to stop, and let no more of them in."""
+    def announce_shutdown(self) -> bool:
+        """Tell every client that this server is about to stop, and let no more of them in.
+
+        False where there is none.
+        """
         self._stop_listening()
         now = self._read_clock()
         message = Message(lambda unit: encode(ServerShutdown(event_time=now // unit)))
-        self._tell([message], SHUTDOWN, [socket for socket in self._sockets if socket.is_open])
+        told = [socket for socket in self._sockets if socket.is_open]
+        self._tell([message], SHUTDOWN, told)
         self._flush()
+        return bool(told)
 
     def close_all(self, code: CloseCode, reason: str) -> None:
         """Ask every client to leave; they have `close_s` for it."""

@@ -23,7 +23,8 @@ local cmd_last, out_last = last_id(KEYS[3]), last_id(KEYS[4])
 if cmd ~= cmd_last or out ~= out_last then
   return {'TORN', 'j:top says ' .. cmd .. ' and ' .. out .. ', the streams end at ' .. cmd_last .. ' and ' .. out_last}
 end
-redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'cmd', cmd, 'out', out)
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+-- Which Redis process was claimed: after a restart of it nobody can lead who has not claimed anew.
+redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'cmd', cmd, 'out', out, 'run', run_id)
 local open = redis.call('GET', KEYS[2]) == run_id
 return {'OK', run_id, cmd, out, open and 'open' or 'closed'}

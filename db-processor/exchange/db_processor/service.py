@@ -108,7 +108,9 @@ class _Processor:
 
     async def run(self, stop: asyncio.Event, auditing: Awaitable[None]) -> None:
         # The writer ends by itself, some time after `stop`, and the others never do.
-        await until_stopped(asyncio.Event(), self._read(), self._write(stop), auditing)
+        await until_stopped(
+            asyncio.Event(), self._read(), self._write(stop), self._wake(stop), auditing
+        )
 
     async def _read(self) -> None:
         try:
@@ -121,6 +123,12 @@ class _Processor:
                         await self._waiting.put(None)
         except ChainBroken as fault:
             raise JournalGap(str(fault)) from fault
+
+    async def _wake(self, stop: asyncio.Event) -> None:
+        """Let the writer see that it is to stop, though nothing has come."""
+        await stop.wait()
+        await self._waiting.put(None)
+        await asyncio.Event().wait()
 
     async def _write(self, stop: asyncio.Event) -> None:
         """Until `stop`, and then up to where the outcomes end at that moment."""

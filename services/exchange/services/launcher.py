@@ -153,17 +153,18 @@ class Launcher:
         self._make_secrets()
         self._set_faults()
         replacement.settle(self._folder)
-        self._start_servers()
-        self._say("Preparing the database …")
+        servers = self._make_servers()
         with self._running("migrations", "exchange.postgres_db", "upgrade") as migrations:
             if is_new and self._options.demo and self._backend_settings.create_default_markets:
+                self._start_servers(servers)
                 migrations.await_end()
                 self._make_history()
-            # They load meanwhile, and then wait for the schema, as they do wherever they run.
-            for name in SERVICES:
-                if name not in self._children:
-                    self._start_service(name)
-            migrations.await_end()
+                self._start_services()
+            else:
+                # They load meanwhile, and wait for servers and schema as they do wherever they run.
+                self._start_services()
+                self._start_servers(servers)
+                migrations.await_end()
         self._await_readiness()
         self._await_trading()
         self._make_login()
@@ -246,20 +247,26 @@ class Launcher:
         with contextlib.suppress(AdminFault):
             admin.post("accounts", body=body)
 
-    def _start_servers(self) -> None:
-        # The journal first: while the database is away, nobody can begin on what it holds.
+    def _make_servers(self) -> dict[str, embedded.Server]:
+        """Those that are ours, and from here on the addresses of both."""
+        servers: dict[str, embedded.Server] = {}
         if self._options.redis_url is None:
-            log = self._log("redis")
-            redis = embedded.Redis(self._folder / "redis", log=log, port=self._ports["redis"])
-            self._start_server("redis", redis)
+            log, port = self._log("redis"), self._ports["redis"]
+            servers["redis"] = redis = embedded.Redis(self._folder / "redis", log=log, port=port)
             self._redis_url = redis.url
         if self._options.postgres_url is None:
-            log = self._log("postgres")
-            postgres = embedded.Postgres(
-                self._folder / "postgres", log=log, port=self._ports["postgres"]
+            log, port = self._log("postgres"), self._ports["postgres"]
+            servers["postgres"] = postgres = embedded.Postgres(
+                self._folder / "postgres", log=log, port=port
             )
-            self._start_server("postgres", postgres)
             self._database_url = postgres.url
+        return servers
+
+    def _start_servers(self, servers: dict[str, embedded.Server]) -> None:
+        # The journal first: while the database is away, nobody can begin on what it holds.
+        for name in ("redis", "postgres"):
+            if name in servers:
+                self._start_server(name, servers[name])
 
     def _replace_stores(self) -> None:
         """Go on with other stores; the services begin again by themselves."""
@@ -268,7 +275,7 @@ class Launcher:
             if name in self._children:
                 self._children[name].kill()
         replacement.complete(self._folder)
-        self._start_servers()
+        self._start_servers(self._make_servers())
         replacement.sweep(self._folder)
         self._write_run()
 
@@ -300,6 +307,11 @@ class Launcher:
             yield _Task(name, process, log, self._raise_if_stopping)
         finally:
             children.end(process, signal.SIGTERM, 2.0)
+
+    def _start_services(self) -> None:
+        for name in SERVICES:
+            if name not in self._children:
+                self._start_service(name)
 
     def _start_service(self, name: str) -> None:
         self._start_module(name, f"exchange.{name.replace('-', '_')}")

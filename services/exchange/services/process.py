@@ -36,7 +36,8 @@ RECOVERY_SECONDS = prometheus_client.Gauge(
 )
 
 LOOP_SILENT_S = 10.0
-RETRY_S_MIN, RETRY_S_MAX = 0.05, 1.0
+RETRY_S_MIN, RETRY_S_MAX = 0.05, 0.2
+OPERATOR_S = 1.0
 
 
 class WorldFailed(Exception):
@@ -106,7 +107,7 @@ async def _run(service: Service, settings: Settings, health: Health) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     beat = asyncio.create_task(_beat(health))
-    pause = RETRY_S_MIN
+    pause, said = RETRY_S_MIN, ""
     while not stop.is_set():
         began = loop.time()
         try:
@@ -114,11 +115,16 @@ async def _run(service: Service, settings: Settings, health: Health) -> None:
         except OperatorNeeded as fault:
             health.set(False, str(fault))
             log.critical(str(fault))
-            pause = RETRY_S_MAX
+            pause = OPERATOR_S
         except (WorldFailed, OSError, TimeoutError) as fault:
             # Whether it is ready now is the service's to say: some answer without their stores.
             health.sentence = f"starting again after: {fault}"
-            log.warning("starting again", cause=f"{type(fault).__name__}: {fault}")
+            cause = f"{type(fault).__name__}: {fault}"
+            # Who waits for a server tries often, and says so once.
+            log.log(
+                logging.DEBUG if cause == said else logging.WARNING, "starting again", cause=cause
+            )
+            said = cause
         else:
             if not stop.is_set():
                 raise AssertionError("a service returned without being told to stop")

@@ -15,6 +15,7 @@ from exchange.backend.admission import NewVisit, Visit
 from exchange.backend.browsers import Browsers
 from exchange.backend.endpoints import SECURITY_SCHEMES, Endpoint
 from exchange.backend.headers import SITE_PATH, with_headers
+from exchange.backend.openapi_document import complete_when_asked
 from exchange.backend.page import Page
 from exchange.backend.request_limits import RequestLimits
 from exchange.backend.responder import Responder
@@ -130,7 +131,7 @@ def _documented(responder: Responder, endpoints: Sequence[Endpoint]) -> FastAPI:
         )
     app.add_exception_handler(HTTPException, _refusal(responder))
     patch_fastapi(app, redirect_from_root_to_docs=False)
-    _complete(app.openapi())
+    complete_when_asked(app, _complete)
     return app
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from exchange.backend.openapi_document import complete_when_asked
+
 _STATUSES = {
     400: "Something in the request is wrong; nothing has happened.",
     401: "Nobody has signed in, or the token, the password or the code is wrong.",
@@ -28,10 +30,14 @@ def document(
 ) -> None:
     """Say of every operation how it can be refused, with bodies of this schema."""
     content = {"application/json": {"schema": dict(schema)}}
-    for path in app.openapi()["paths"].values():
-        for operation in path.values():
-            # FastAPI thinks that it answers these; our handlers make them 400.
-            operation["responses"].pop("422", None)
-            for status in statuses:
-                description = {"description": _STATUSES[status], "content": content}
-                operation["responses"].setdefault(str(status), description)
+
+    def complete(openapi: dict[str, Any]) -> None:
+        for path in openapi["paths"].values():
+            for operation in path.values():
+                # FastAPI thinks that it answers these; our handlers make them 400.
+                operation["responses"].pop("422", None)
+                for status in statuses:
+                    description = {"description": _STATUSES[status], "content": content}
+                    operation["responses"].setdefault(str(status), description)
+
+    complete_when_asked(app, complete)

@@ -111,10 +111,11 @@ def spawn(
     *,
     log: Path,
     environment: Mapping[str, str] | None = None,
-    death_signal: signal.Signals = signal.SIGTERM,
+    death_signal: signal.Signals | None = signal.SIGTERM,
     owner: Owner | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a child that Ctrl-C does not reach, and that gets `death_signal` should we be killed.
+    """Start a child that Ctrl-C does not reach, and that gets `death_signal` should we be killed;
+    with None it goes on without us.
 
     The death signal follows the thread that calls this, so that must be one that stays.
     """
@@ -135,8 +136,8 @@ def spawn(
         )
 
 
-def _dying_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
-    if _LIBC is None:
+def _dying_with_parent(death_signal: signal.Signals | None) -> Callable[[], None] | None:
+    if _LIBC is None or death_signal is None:
         return None
     prctl, parent = _LIBC.prctl, os.getpid()
 

@@ -14,7 +14,7 @@ from exchange.services.run_file import Run, read_run
 
 START_S_MAX, STOP_S_MAX = 120.0, 60.0
 """Far more than it takes: a machine may have other things to do at the same time."""
-_LOOK_S = 0.05
+_LOOK_S = 0.02
 
 
 class NotStarted(Exception):
@@ -24,16 +24,26 @@ class NotStarted(Exception):
 class OwnExchange:
     """One `exchange up` in a folder; it can be started again after it was stopped or killed.
 
-    It is in a session of its own, which Ctrl-C does not reach, and ends when its starter is killed.
+    It is in a session of its own, which Ctrl-C does not reach, and ends when its starter does,
+    unless it `stays`.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        api_port: int | None = None,
+        ws_port: int | None = None,
+        output: Path | None = None,
+        stays: bool = False,
+    ) -> None:
         """`options` are those of the command line, beside the folder and the ports."""
         self.folder = folder
-        self.api_port, self.ws_port = free_port(), free_port()
+        self.api_port, self.ws_port = api_port or free_port(), ws_port or free_port()
         self.launcher: subprocess.Popen[bytes] | None = None
         self._options = options
-        self._output = folder.with_name(folder.name + ".output")
+        self._output = output or folder.with_name(folder.name + ".output")
+        self._death_signal = None if stays else signal.SIGTERM
 
     def start(self) -> None:
         """Returns when it has written its `run.json`. Raises NotStarted."""
@@ -44,6 +54,7 @@ class OwnExchange:
         self.launcher = children.spawn(
             [sys.executable, "-m", "exchange.services", "up", *folder, *ports, *self._options],
             log=self._output,
+            death_signal=self._death_signal,
         )
         try:
             self._await_run(self.launcher, stale)

@@ -15,11 +15,11 @@ import typer
 
 from exchange.services import replacement, snapshots
 from exchange.services.admin import Admin, AdminFault
-from exchange.services.children import log_tail
 from exchange.services.data_folder import LauncherFault, held
-from exchange.services.embedded import ServerFault, free_port
+from exchange.services.embedded import ServerFault
 from exchange.services.folder_copy import copy_folder
 from exchange.services.options import AsJson, Data, print_fields
+from exchange.services.own_exchange import NotStarted, OwnExchange
 from exchange.services.parts import Fault, absolute, names_stores
 from exchange.services.run_file import Run, read_run
 from exchange.services.snapshots import Snapshot, SnapshotFault
@@ -94,9 +94,14 @@ def fork_snapshot(
     if no_start:
         print_fields({"data": str(target)}, as_json)
         return
-    ports = [api_port or free_port(), ws_port or free_port()]
-    run, pid = _start(target, *ports)
-    print_fields({"data": str(target), "api": run.api, "ws": run.ws, "pid": pid}, as_json)
+    one = OwnExchange(
+        target, api_port=api_port, ws_port=ws_port, output=target / "up.log", stays=True
+    )
+    with _sentences():
+        one.start()
+    assert one.launcher is not None
+    where = {"data": str(target), "api": one.run.api, "ws": one.run.ws}
+    print_fields({**where, "pid": one.launcher.pid}, as_json)
 
 
 @snapshot_app.command("list")
@@ -137,7 +142,14 @@ def _folder(data: Path | None) -> Path:
 def _sentences() -> Iterator[None]:
     try:
         yield
-    except (SnapshotFault, LauncherFault, ServerFault, OSError, ValueError) as fault:
+    except (
+        SnapshotFault,
+        LauncherFault,
+        ServerFault,
+        NotStarted,
+        OSError,
+        ValueError,
+    ) as fault:
         raise Fault(str(fault)) from None
 
 
@@ -199,30 +211,6 @@ def _is_trading(admin: Admin) -> bool:
         return bool(admin.get("status")["ready"])
     except AdminFault:
         return False
-
-
-def _start(folder: Path, api_port: int, ws_port: int) -> tuple[Run, int]:
-    """An `exchange up` that goes on when this command has ended."""
-    log = folder / "up.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "exchange.services", "up", "--data", str(folder)),
-                *("--api-port", str(api_port), "--ws-port", str(ws_port)),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd="/",
-            start_new_session=True,
-        )
-    deadline = time.monotonic() + START_S_MAX
-    while (run := read_run(folder)) is None:
-        if process.poll() is not None or time.monotonic() > deadline:
-            process.terminate()
-            raise Fault(f"It does not come up:\n{log_tail(log)}")
-        time.sleep(_TURN_S)
-    return run, process.pid
 
 
 def _fields(one: Snapshot) -> dict[str, Any]:

@@ -150,6 +150,16 @@ def test_the_import_rules_hold() -> None:
     assert result.returncode == 0, result.stdout
 
 
+@pytest.mark.parametrize("service", ["engine", "backend", "websocket"])
+def test_a_service_starts_without_what_only_commands_and_migrations_need(service: str) -> None:
+    imported = f"import sys, exchange.{service}.service; print(*sys.modules)"
+
+    result = run(sys.executable, "-c", imported)
+
+    assert f"exchange.{service}.service" in result.stdout.split(), result.stderr
+    assert {"alembic", "sqlalchemy", "typer"}.isdisjoint(result.stdout.split())
+
+
 def test_every_import_rule_can_fail(tmp_path: Path) -> None:
     breaches = {
         "services/exchange/services/breach.py": (

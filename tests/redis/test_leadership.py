@@ -11,7 +11,7 @@ from servers import KillableServer
 
 from exchange.redis.connection import ConnectionLost
 from exchange.redis.heartbeat import Heartbeat
-from exchange.redis.journal import Closed, Journal, NotIngested
+from exchange.redis.journal import TOP, Closed, Journal, NotIngested
 from exchange.redis.leadership import SILENCE_S, Fenced, Leadership, Vigil
 from exchange.redis.outcomes import OUTCOMES, Outcomes
 from exchange.services.process import OperatorNeeded
@@ -42,6 +42,31 @@ async def test_an_older_epoch_can_neither_claim_nor_append(
 
     await newer.append(frame(1, epoch=2))
     assert await outcomes.top() == 2
+
+
+async def test_nobody_leads_on_a_redis_that_nobody_has_claimed_since_it_started(
+    own_redis: KillableServer,
+) -> None:
+    async with await Outcomes.open(own_redis.url) as outcomes:
+        assert not await outcomes.may_be_led()
+
+        await (await Leadership.open(own_redis.url)).claim(1)
+        assert await outcomes.may_be_led()
+
+    own_redis.kill()
+    own_redis.start()
+    async with await Outcomes.open(own_redis.url) as outcomes:
+        assert not await outcomes.may_be_led()
+
+
+async def test_an_engine_of_the_version_before_is_seen_by_its_open_gate(
+    leadership: Leadership, outcomes: Outcomes
+) -> None:
+    await outcomes._connection.call("HDEL", TOP, "run")
+    assert await outcomes.may_be_led()
+
+    assert await leadership.close_gate(1)
+    assert not await outcomes.may_be_led()
 
 
 async def test_frames_that_are_appended_together_are_checked_one_by_one(

@@ -136,6 +136,24 @@ async def service(settings, health, stop):
     assert program.process.wait(10) == 0
 
 
+def test_a_service_that_waits_for_the_world_says_once_what_for(
+    run: Callable[[str], Program],
+) -> None:
+    program = run("""
+faults = ["no Redis", "no Redis", "no Redis", "no Postgres"]
+async def service(settings, health, stop):
+    if faults:
+        raise WorldFailed(faults.pop(0))
+    health.set(True, "serving")
+    await stop.wait()
+""")
+
+    program.get_until("/ready", (200, "serving"))
+
+    assert program.log.count("no Redis") == 1
+    assert program.log.count("no Postgres") == 1
+
+
 def test_where_an_operator_is_needed_the_process_stays_and_says_so(
     run: Callable[[str], Program],
 ) -> None:

@@ -180,7 +180,7 @@ async def test_a_socket_does_not_live_for_ever() -> None:
 async def test_before_it_stops_the_server_says_so_and_goes_on(path: str, expected: object) -> None:
     async with running(Limits(close_s=0.3)) as exchange, exchange.client(path) as client:
         await ask(client, "SUBSCRIBE", "btcusdt@trade")
-        exchange.server.announce_shutdown()
+        assert exchange.server.announce_shutdown()
         assert await receive(client) == expected
 
         exchange.change(trades=((UNIT, UNIT),))
@@ -192,6 +192,11 @@ async def test_before_it_stops_the_server_says_so_and_goes_on(path: str, expecte
                 pass
         await exchange.server.close(CloseCode.GOING_AWAY, "server shutdown")
         assert await close_of(client) == (1001, "server shutdown")
+
+
+async def test_where_nobody_listens_there_is_nobody_to_tell() -> None:
+    async with running(Limits(close_s=0.3)) as exchange:
+        assert not exchange.server.announce_shutdown()
 
 
 async def test_servers_can_share_a_port() -> None:

@@ -157,14 +157,14 @@ class Launcher:
         with self._running("migrations", "exchange.postgres_db", "upgrade") as migrations:
             if is_new and self._options.demo and self._backend_settings.create_default_markets:
                 self._start_servers(servers)
-                migrations.await_end()
+                self._await_schema(migrations)
                 self._make_history()
                 self._start_services()
             else:
                 # They load meanwhile, and wait for servers and schema as they do wherever they run.
                 self._start_services()
                 self._start_servers(servers)
-                migrations.await_end()
+                self._await_schema(migrations)
         self._await_readiness()
         self._await_trading()
         self._make_login()
@@ -289,6 +289,10 @@ class Launcher:
             if server.process is not None:
                 child.adopt(server.process)
                 self._record_pids()
+
+    def _await_schema(self, migrations: "_Task") -> None:
+        self._say("Preparing the database …")
+        migrations.await_end()
 
     def _make_history(self) -> None:
         self._say("Trading through the last 24 hours …")

@@ -84,7 +84,10 @@ async def test_constraints_and_indexes_are_the_same_too(database_url: str) -> No
 async def test_a_used_database_is_upgraded_with_all_that_is_in_it(empty_database_url: str) -> None:
     await _upgrade_to("0001", empty_database_url)
     await _execute(empty_database_url, *first_version.STATEMENTS)
-    uuid = await epochs.cluster_uuid(empty_database_url)
+    async with connected(empty_database_url, application_name="test") as connection:
+        uuid = await connection.fetchval("SELECT uuid FROM cluster")
+    with pytest.raises(SchemaTooOld):
+        await epochs.cluster_uuid(empty_database_url)
 
     await upgrade(empty_database_url)
 

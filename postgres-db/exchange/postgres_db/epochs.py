@@ -5,6 +5,7 @@ from uuid import uuid4
 import msgspec
 
 from exchange.postgres_db.connection import connected, reporting_failures
+from exchange.postgres_db.schema import require_schema
 
 _NAME = "exchange-epochs"
 
@@ -41,8 +42,12 @@ async def next_epoch(dsn: str, *, above: int = 0) -> int:
 
 
 async def cluster_uuid(dsn: str) -> str:
-    """Which exchange this database belongs to; the same stands in its journal."""
+    """Which exchange this database belongs to; the same stands in its journal.
+
+    Whoever starts asks this first: raises SchemaTooOld where `exchange db upgrade` has not run yet.
+    """
     async with connected(dsn, application_name=_NAME) as connection:
+        await require_schema(connection)
         with reporting_failures():
             return str(await connection.fetchval("SELECT uuid FROM cluster"))
 

@@ -45,6 +45,8 @@ LOGIN_NAME = "admin"
 LOGIN_PASSWORD_BYTES = 8
 DEATHS_MAX_BEFORE_READY = 5
 _TURN_S = 0.02
+_PATIENCE_S = 1.0
+"""A service that waits for another no longer than that has nothing to say."""
 
 # These are the launcher's to say; every other setting of the caller reaches the services.
 _OWN_SETTINGS = frozenset([
@@ -313,6 +315,7 @@ class Launcher:
             children.end(process, signal.SIGTERM, 2.0)
 
     def _start_services(self) -> None:
+        self._say(f"Starting {', '.join(SERVICES)} …")
         for name in SERVICES:
             if name not in self._children:
                 self._start_service(name)
@@ -337,9 +340,9 @@ class Launcher:
         self._record_pids()
 
     def _await_readiness(self) -> None:
-        self._say(f"Starting {', '.join(SERVICES)} …")
         sentences: dict[str, str] = {}
         waiting = list(SERVICES)
+        began = time.monotonic()
         while waiting:
             self._raise_if_stopping()
             self._revive()
@@ -348,6 +351,8 @@ class Launcher:
                 is_ready, sentence = probe(self._ports[name])
                 if is_ready:
                     waiting.remove(name)
+                elif time.monotonic() - began < _PATIENCE_S:
+                    continue
                 elif sentence and sentence != sentences.get(name, "starting"):
                     sentences[name] = sentence
                     self._say(f"{name}: {sentence}")

@@ -38,6 +38,8 @@ RECOVERY_SECONDS = prometheus_client.Gauge(
 LOOP_SILENT_S = 10.0
 RETRY_S_MIN, RETRY_S_MAX = 0.05, 0.2
 OPERATOR_S = 1.0
+LASTED_S = 5.0
+"""A life of so long was one: what ended it is news, and is tried again at once."""
 
 
 class WorldFailed(Exception):
@@ -109,21 +111,20 @@ async def _run(service: Service, settings: Settings, health: Health) -> None:
     beat = asyncio.create_task(_beat(health))
     pause, said = RETRY_S_MIN, ""
     while not stop.is_set():
-        began = loop.time()
+        began, pause_max = loop.time(), RETRY_S_MAX
         try:
             await service(settings, health, stop)
         except OperatorNeeded as fault:
             health.set(False, str(fault))
             log.critical(str(fault))
-            pause = OPERATOR_S
+            pause = pause_max = OPERATOR_S
         except (WorldFailed, OSError, TimeoutError) as fault:
             # Whether it is ready now is the service's to say: some answer without their stores.
             health.sentence = f"starting again after: {fault}"
             cause = f"{type(fault).__name__}: {fault}"
             # Who waits for a server tries often, and says so once.
-            log.log(
-                logging.DEBUG if cause == said else logging.WARNING, "starting again", cause=cause
-            )
+            is_news = cause != said or loop.time() - began > LASTED_S
+            log.log(logging.WARNING if is_news else logging.DEBUG, "starting again", cause=cause)
             said = cause
         else:
             if not stop.is_set():
@@ -132,7 +133,8 @@ async def _run(service: Service, settings: Settings, health: Health) -> None:
         RESTARTS.inc()
         health.note_failure()
         gc.unfreeze()
-        pause = RETRY_S_MIN if loop.time() - began > 5 else min(pause * 2, RETRY_S_MAX)
+        has_lasted = loop.time() - began > LASTED_S
+        pause = RETRY_S_MIN if has_lasted else min(pause * 2, pause_max)
         await wait(stop, pause)
     beat.cancel()
 

@@ -9,8 +9,6 @@ import msgspec
 
 from exchange.postgres_db.connection import connected
 from exchange.postgres_db.file_copy import copy_files, greatest_numbers
-from exchange.postgres_db.stored import SCHEMA_VERSION
-from exchange.postgres_db.upgrade import upgrade
 from exchange.services.backup_file import BackupFault, Manifest
 from exchange.services.process import OperatorNeeded, WorldFailed
 from exchange.services.settings import InvalidSettings, Settings
@@ -59,15 +57,18 @@ async def _numbers(dsn: str) -> dict[str, int]:
         return await greatest_numbers(connection)
 
 
+# What those below need takes a while to load, which a copy has not.
+
+
 def _upgrade(dsn: str) -> None:
+    from exchange.postgres_db.stored import SCHEMA_VERSION
+    from exchange.postgres_db.upgrade import upgrade
+
     done = asyncio.run(upgrade(dsn))
     for line in done:
         print(f"Migrated to {line}")
     if not done:
         print(f"Nothing to do: the schema serves version {SCHEMA_VERSION}.")
-
-
-# The libraries of those below take a while, which a copy has not.
 
 
 def _backup(dsn: str, arguments: argparse.Namespace) -> None:

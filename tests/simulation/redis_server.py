@@ -8,7 +8,6 @@ disk that lies loses what was synced, too.
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from functools import partial
 from random import Random
 from typing import Any
 
@@ -168,7 +167,7 @@ class RedisServer:
         if self._inbox and not self._is_busy and not self.is_frozen and self.is_up:
             self._is_busy = True
             life = self._life
-            self.loop.happen(0.0, lambda: self._turn(life))
+            self.loop.happen(0.0, self._turn, life)
 
     def _turn(self, life: int) -> None:
         if life != self._life:
@@ -186,7 +185,7 @@ class RedisServer:
             self._answer(session, request)
         if len(self.log) > self.synced:
             delay = self.sync_s * (0.3 + self.chance.random()) / (1.01 - self.chance.random())
-            self.loop.happen(delay, lambda: self._synced(life))
+            self.loop.happen(delay, self._synced, life)
         else:
             self._flush(life)
 
@@ -205,7 +204,7 @@ class RedisServer:
         replies, self._replies = self._replies, []
         late, self._late = self._late, []
         for delay, session, message in late:
-            self.loop.happen(delay, partial(session.send, message))
+            self.loop.happen(delay, session.send, message)
         for session, reply, request in replies:
             session.send(reply)
             if request is not None:

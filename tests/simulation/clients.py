@@ -182,9 +182,16 @@ class Trader:
 
     async def trade(self, stop: asyncio.Event) -> None:
         chance = self._chance
+        signed: list[AnyCommand] = []
         while not stop.is_set():
             await asyncio.sleep(chance.expovariate(1 / self._pause_s))
-            command = self._wishes.next(chance)
+            # A network, or whoever listens to it, may bring any of them again.
+            if signed and chance.random() < 0.1:
+                command = chance.choice(signed)
+            else:
+                command = self._wishes.next(chance)
+            if command.request is not None:
+                signed.append(command)
             answer = await self._ask(command)
             # The same signed request may be sent again; an unsigned one only with its reference.
             # Some libraries do so even though they have the answer.

@@ -56,6 +56,7 @@ def surrounded(loop: SimulatedLoop, driver: Driver, chance: Random) -> Iterator[
     random.seed(chance.getrandbits(64))
     replaced: list[tuple[Any, str, Any]] = [
         (clock, "time_ns", time_ns),
+        (clock, "monotonic", loop.time),
         (asyncpg, "connect", driver.connect),
         (asyncpg, "create_pool", driver.create_pool),
         (leadership, "Heartbeat", TurningHeartbeat),

@@ -336,7 +336,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             return
         if not process.ready:
             process.leave_the_queue()
-        if draw() < self.stall_probability and process is not self.outside:
+        stalls = self.stall_probability
+        if stalls and draw() < stalls and process is not self.outside:
             process.freeze(self.stall_s_max * draw() ** 4)
 
     def finish(self) -> None:

@@ -129,7 +129,9 @@ class PostgresSession:
                 self._cancel(number)
                 return
         self._requests.append(request)
-        self.work_soon()
+        if self._current is None and not self.server.is_frozen:
+            self._current = self._requests.popleft()
+            self._work()
 
     def closed(self) -> None:
         if not self.is_over:

@@ -154,7 +154,11 @@ class RedisServer:
 
     def ask(self, session: "RedisSession", request: Request) -> None:
         self._inbox.append((session, request))
-        self._work_soon()
+
+    def work(self) -> None:
+        if self._inbox and not self._is_busy and not self.is_frozen and self.is_up:
+            self._is_busy = True
+            self._turn(self._life)
 
     def forget(self, session: "RedisSession") -> None:
         if session in self._sessions:
@@ -338,6 +342,7 @@ class RedisSession:
         self._reader.feed(data)
         while (request := self._reader.gets()) is not False:
             self.server.ask(self, request)
+        self.server.work()
 
     def closed(self) -> None:
         self.is_over = True

@@ -158,7 +158,7 @@ def test_every_import_rule_can_fail(tmp_path: Path) -> None:
         "backend/exchange/backend/breach.py": (
             "import exchange.engine.ledger, exchange.lab.breach, exchange.testing.breach"
         ),
-        "engine/exchange/engine/breach.py": "import asyncpg, fastapi",
+        "engine/exchange/engine/breach.py": "import asyncpg, fastapi, redis",
         "websocket/exchange/websocket/breach.py": (
             "import exchange.web.files, sortedcontainers, exchange.websocket.circle"
         ),

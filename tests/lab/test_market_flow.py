@@ -112,12 +112,13 @@ def test_makers_do_not_stand_in_the_way_of_the_value() -> None:
     value = round(PRICE / 0.01)
 
     def stands(is_buy: bool, price: int) -> bool:
-        return drawing.stands_in_the_way(Quote(is_buy, price, 1, 1.0))
+        return drawing.stands_in_the_way(Quote(is_buy, price, 1, 1.0), rested_s=1.0)
 
     assert stands(True, value + 1)
     assert stands(False, value - 1)
     assert not stands(True, value - 1)
     assert not stands(False, value + 1)
+    assert not drawing.stands_in_the_way(Quote(True, value + 1, 1, 1.0), rested_s=0.1)
 
 
 def test_the_value_wanders_and_is_drawn_back() -> None:

@@ -115,6 +115,10 @@ class MatchingEngine:
             PreventedMatch: None,
             Level: None,
         }
+        self._followers = {
+            kind: None if kind in _ONLY_THE_LAST_COUNTS else restore
+            for kind, restore in self._restorers.items()
+        }
 
     def apply(self, number: int, command: AnyCommand | Undecodable, now: int) -> Outcome:
         """Execute one command at a time in µs, and say everything that it led to."""
@@ -151,19 +155,23 @@ class MatchingEngine:
             self.restore(row)
         self._remember(outcome)
 
-    def follow_all(self, outcomes: Iterable[Outcome], states: Iterable[Row]) -> None:
-        """The same of many outcomes, and of the last states of the things in them.
+    def follow_all(
+        self, outcomes: Iterable[Outcome], rows: Iterable[Row], states: Iterable[Row]
+    ) -> None:
+        """The same of many outcomes, of all the rows in them, and of the last states of the things
+        that these are about.
 
         Of orders and what they depend on each state counts: it gives them their places.
         """
-        for outcome in outcomes:
-            for row in outcome.rows:
-                if type(row) not in _ONLY_THE_LAST_COUNTS:
-                    self.restore(row)
-            self._remember(outcome)
+        for row in rows:
+            restore = self._followers[type(row)]
+            if restore is not None:
+                restore(row)
         for row in states:
             if type(row) in _ONLY_THE_LAST_COUNTS:
                 self.restore(row)
+        for outcome in outcomes:
+            self._remember(outcome)
 
     def restore(self, row: Row) -> None:
         """Take the new state of one thing. Open orders must come by market and queue."""

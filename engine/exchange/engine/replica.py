@@ -84,8 +84,9 @@ class Replica:
         """Take over frames that another engine has appended, and check that we agree."""
         for frame in frames:
             assert frame.previous == self.position, (frame.previous, self.position)
-            states = last_states(row for outcome in frame.outcomes for row in outcome.rows)
-            self.engine.follow_all(frame.outcomes, states.values())
+            rows = [row for outcome in frame.outcomes for row in outcome.rows]
+            states = last_states(rows)
+            self.engine.follow_all(frame.outcomes, rows, states.values())
             self.state_hash.take(states)
             self.engine.requests.forget(frame.requests_since)
             self._horizon.note(frame.time, frame.outcomes)

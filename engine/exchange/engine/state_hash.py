@@ -55,23 +55,23 @@ class StateHash:
 
     def take(self, states: Mapping[Hashable, Row]) -> None:
         """The same of states that are the only ones of their things already."""
+        hashes, change = self._hashes, 0
         for identity, row in states.items():
-            before = self._hashes.pop(identity, 0)
-            after = 0
+            change -= hashes.pop(identity, 0)
             if _is_live(row):
-                after = message_hash(row)
-                self._hashes[identity] = after
-            self._sum = (self._sum + after - before) % MODULUS
-
-
-_CLOSING = (Order, OrderList, Withdrawal)
+                hashes[identity] = after = message_hash(row)
+                change += after
+        self._sum = (self._sum + change) % MODULUS
 
 
 def _is_live(row: Row) -> bool:
     """Whether there still is something; of an average nothing is left when a market is reset."""
-    if isinstance(row, AveragePrices):
-        return bool(row.minutes)
-    return not isinstance(row, _CLOSING) or row.is_open
+    match row:
+        case Order() | OrderList() | Withdrawal():
+            return row.is_open
+        case AveragePrices():
+            return bool(row.minutes)
+    return True
 
 
 def last_states(rows: Iterable[Row]) -> dict[Hashable, Row]:
@@ -79,8 +79,11 @@ def last_states(rows: Iterable[Row]) -> dict[Hashable, Row]:
     out."""
     states: dict[Hashable, Row] = {}
     for row in rows:
-        if (identity := identity_of(row)) is not None:
-            states[identity] = row
+        kind = type(row)
+        # As identity_of says; a call for each row is what a follower would wait for.
+        key = _KEYS[kind]
+        if key is not None:
+            states[kind, key(row)] = row
     return states
 
 

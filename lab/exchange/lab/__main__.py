@@ -19,6 +19,7 @@ from exchange.lab import (
     order_bench,
     overload_bench,
     recovery_bench,
+    scaling_bench,
 )
 from exchange.lab.chaos import report as chaos_report
 from exchange.lab.chaos import run as chaos_run
@@ -71,6 +72,38 @@ def orders(
         print(msgspec.json.encode(report).decode())
     else:
         _print(report)
+
+
+@bench.command()
+def scaling(
+    backends: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=32, help="On one port; may be repeated.  [default: 1, 2, 3]"),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.5, max=60, help="Length of a turn.")] = 5.0,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="Turns of each number.")] = 3,
+    connections: Annotated[
+        int, typer.Option(min=1, max=1_000, help="Requests in flight at a time.")
+    ] = 256,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+) -> None:
+    """Signed, durable orders over REST through one backend, and through several on one port.
+
+    Beside what goes through it says what an order costs each process: from that follows what more
+    cores, or more machines, would take.
+
+    Example: exchange bench scaling --backends 1 --backends 2
+    """
+    options = scaling_bench.Options(backends or [1, 2, 3], seconds, rounds, connections)
+    with Progress(console=Console(stderr=True), disable=json) as progress:
+        try:
+            report = scaling_bench.run(options, progress)
+        except (BenchFault, chaos_subject.SubjectFault, TimeoutError) as fault:
+            sys.exit(str(fault))
+    if json:
+        print(msgspec.json.encode(report).decode())
+    else:
+        _print_scaling(report)
 
 
 @bench.command()
@@ -360,6 +393,26 @@ def _print(report: Report) -> None:
             f"{row.p50_ms:.2f}",
             f"{row.p99_ms:.2f}",
             f"{row.p99_9_ms:.2f}",
+        )
+    console = Console()
+    console.print(table)
+    for name, ratio in report.ratios.items():
+        console.print(f"{name}: {ratio:.2f}")
+
+
+def _print_scaling(report: scaling_bench.Report) -> None:
+    parts = list(report.rows[0].cpu_us)
+    table = Table(
+        "backends", "per second", "min – max", "p50 ms", "p99 ms", *(f"{one} µs" for one in parts)
+    )
+    for row in report.rows:
+        table.add_row(
+            str(row.backends),
+            f"{row.per_s:,.0f}",
+            f"{row.per_s_min:,.0f} – {row.per_s_max:,.0f}",
+            f"{row.p50_ms:.2f}",
+            f"{row.p99_ms:.2f}",
+            *(f"{row.cpu_us[one]:.0f}" for one in parts),
         )
     console = Console()
     console.print(table)

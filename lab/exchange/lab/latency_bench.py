@@ -13,15 +13,16 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
+from redis.asyncio import Redis
 
 from exchange.lab import running
 from exchange.lab.chaos.subject import Subject, exchange
 from exchange.lab.histogram import Histogram
-from exchange.lab.plain_redis import PlainRedis
 from exchange.lab.traders import Trader, order_requests
 from exchange.services.admin import Admin
 
@@ -76,15 +77,14 @@ async def _measure(
     orders: int,
     progress: Callable[[int], object],
 ) -> Report:
-    redis = await PlainRedis.open(subject.run.redis_url)
     port = urlsplit(subject.run.api).port
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    with closing(redis), closing(writer):
+    with closing(writer):
         await _place(reader, writer, next_request, WARM_UP, progress)
         before = _clocks(subject)
         spans = await _place(reader, writer, next_request, orders, progress)
         after = _clocks(subject)
-        journalled = await _journalled(redis, orders)
+        journalled = await _journalled(subject.run.redis_url, orders)
     return _report(spans, journalled, {name: after[name] - before[name] for name in after})
 
 
@@ -113,10 +113,11 @@ async def _place(
     return spans
 
 
-async def _journalled(redis: PlainRedis, count: int) -> list[int]:
+async def _journalled(redis_url: str, count: int) -> list[int]:
     """When the last frames were journalled, the oldest first; each was of one order."""
-    entries = await redis.call("XREVRANGE", JOURNAL, "+", "-", "COUNT", str(count))
-    frames = [dict(zip(fields[::2], fields[1::2], strict=True)) for _, fields in entries[::-1]]
+    async with Redis.from_url(redis_url) as redis:
+        entries: Any = await redis.xrevrange(JOURNAL, count=count)
+    frames = [fields for _, fields in reversed(entries)]
     assert all(frame[b"n"] == b"1" for frame in frames), "somebody else was here"
     return [int(frame[b"t"]) for frame in frames]
 

@@ -12,18 +12,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
+from redis.asyncio import Redis
 
 from exchange.lab.baseline import Order
-from exchange.lab.plain_redis import PlainRedis
 
 QUEUE = "naive:orders"
+CONNECTIONS_MAX = 2_000
 
 
 @asynccontextmanager
 async def _connected(app: FastAPI) -> AsyncIterator[None]:
-    app.state.redis, app.state.turn = await PlainRedis.open(_url()), asyncio.Lock()
-    yield
-    app.state.redis.close()
+    async with _redis() as app.state.redis:
+        yield
 
 
 app = FastAPI(lifespan=_connected)
@@ -33,31 +33,33 @@ app = FastAPI(lifespan=_connected)
 async def place_order(order: Order, request: Request) -> dict[str, str]:
     """Queue it, and wait for its answer on a channel of its own."""
     name = uuid.uuid4().hex
-    state = request.app.state
-    answers = await PlainRedis.open(_url())
-    try:
-        await answers.call("SUBSCRIBE", f"naive:{name}")
-        async with state.turn:
-            await state.redis.call("LPUSH", QUEUE, json.dumps({"name": name, **order.model_dump()}))
-        _, _, answer = await answers.next_reply()
-    finally:
-        answers.close()
-    answered: dict[str, str] = json.loads(answer)
+    redis: Redis = request.app.state.redis
+    async with redis.pubsub() as answers:
+        await answers.subscribe(f"naive:{name}")
+        messages = answers.listen()
+        # The first one says that it is subscribed; before that an answer could be missed.
+        await anext(messages)
+        await redis.lpush(QUEUE, json.dumps({"name": name, **order.model_dump()}))
+        message = await anext(messages)
+    answered: dict[str, str] = json.loads(message["data"])
     return answered
 
 
-def _url() -> str:
-    return os.environ["REDIS_URL"]
+def _redis() -> Redis:
+    """With a connection for each request under way, and patience for a queue that is empty."""
+    url = os.environ["REDIS_URL"]
+    return Redis.from_url(url, max_connections=CONNECTIONS_MAX, socket_timeout=None)
 
 
 async def _work() -> None:
     """Take the orders one by one, and answer each."""
-    redis = await PlainRedis.open(_url())
-    while True:
-        _, text = await redis.call("BRPOP", QUEUE, "0")
-        order = json.loads(text)
-        answer = json.dumps({"symbol": order["symbol"], "status": "NEW"})
-        await redis.call("PUBLISH", f"naive:{order['name']}", answer)
+    async with _redis() as redis:
+        while True:
+            taken = await redis.brpop([QUEUE])
+            assert taken is not None, "it waits for ever"
+            order = json.loads(taken[1])
+            answer = json.dumps({"symbol": order["symbol"], "status": "NEW"})
+            await redis.publish(f"naive:{order['name']}", answer)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 import uvloop
 from msgspec import Struct
+from redis.asyncio import Redis
 from rich.progress import Progress
 
 from exchange.lab import running
 from exchange.lab.http_load import Load, get, load
-from exchange.lab.plain_redis import PlainRedis
 from exchange.lab.socket_load import socket_load
 from exchange.lab.traders import Signer, Trader, order_requests, plain_requests, socket_requests
 from exchange.services.admin import Admin
@@ -172,9 +172,8 @@ class _Contest:
             yield
 
     async def _sync(self, when: str) -> None:
-        redis = await PlainRedis.open(self._exchange.redis_url)
-        await redis.call("CONFIG", "SET", "appendfsync", when)
-        redis.close()
+        async with Redis.from_url(self._exchange.redis_url) as redis:
+            await redis.config_set("appendfsync", when)
 
     async def _catch_up(self) -> None:
         """Until the db-processor has written all: an account is read when that is so, or refused."""
@@ -187,7 +186,11 @@ class _Contest:
 
 
 def _measured(work: Coroutine[object, object, Load]) -> Load:
-    measured: Load = uvloop.run(work)
+    return checked(uvloop.run(work))
+
+
+def checked(measured: Load) -> Load:
+    """The same. Raises BenchFault where a request of it has failed."""
     if measured.failures:
         raise BenchFault(f"A request failed: {measured.failures[0].decode(errors='replace')}")
     return measured

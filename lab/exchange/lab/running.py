@@ -42,8 +42,8 @@ def baseline() -> Iterator[int]:
         sys.executable, "-m", "uvicorn", "exchange.lab.baseline:app",
         "--host", "127.0.0.1", "--port", port, "--no-access-log", "--log-level", "warning",
     ]  # fmt: skip
-    with _process(command):
-        _wait_for_answer(f"http://127.0.0.1:{port}/docs")
+    with process(command):
+        wait_for_answer(f"http://127.0.0.1:{port}/docs")
         yield int(port)
 
 
@@ -56,8 +56,8 @@ def naive_pipeline(redis_url: str) -> Iterator[int]:
         "--host", "127.0.0.1", "--port", port, "--no-access-log", "--log-level", "warning",
     ]  # fmt: skip
     worker = [sys.executable, "-m", "exchange.lab.naive_pipeline"]
-    with _process(handler, there), _process(worker, there):
-        _wait_for_answer(f"http://127.0.0.1:{port}/docs")
+    with process(handler, there), process(worker, there):
+        wait_for_answer(f"http://127.0.0.1:{port}/docs")
         yield int(port)
 
 
@@ -66,9 +66,9 @@ def plain_broadcast(updates: int) -> Iterator[tuple[int, int]]:
     """The plain loop, as one process; gives its port and its pid."""
     port = str(free_port())
     command = [sys.executable, "-m", "exchange.lab.plain_broadcast", port, str(updates)]
-    with _process(command) as process:
+    with process(command) as started:
         _wait_for_port(int(port))
-        yield int(port), process.pid
+        yield int(port), started.pid
 
 
 def allow_files(count: int) -> None:
@@ -90,25 +90,28 @@ def funded_account(admin: Admin, name: str) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def _process(
+def process(
     command: list[str], variables: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that runs for the time of the block; what it prints is not kept."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(variables or {})}
-    process = subprocess.Popen(
+    started = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        yield process
+        yield started
     finally:
-        process.send_signal(signal.SIGTERM)
+        started.send_signal(signal.SIGTERM)
         try:
-            process.wait(STOP_S_MAX)
+            started.wait(STOP_S_MAX)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            started.kill()
+            started.wait()
 
 
-def _wait_for_answer(url: str) -> None:
+def wait_for_answer(url: str) -> None:
+    """Until it answers with a status that is no error. Raises TimeoutError."""
+
     def answers() -> bool:
         with contextlib.suppress(URLError, ConnectionError), urlopen(url, timeout=1):  # noqa: S310
             return True

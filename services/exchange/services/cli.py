@@ -338,8 +338,8 @@ def bench(
         list[str], typer.Argument(metavar="NAME [OPTIONS]", help="Which one, and its own options.")
     ],
 ) -> None:
-    """Measure: `orders`, `latency`, `overload`, `recovery`, `replay`, `fanout` of streams, the
-    `engine` alone, or the `db`.
+    """Measure: `orders`, `latency`, `scaling`, `overload`, `recovery`, `replay`, `fanout` of
+    streams, the `engine` alone, or the `db`.
 
     Example: exchange bench engine --size 1000 --size 100000
     """

@@ -36,7 +36,7 @@ class Quantiles:
         return self.at(chance.random())
 
 
-DISTANCE = Quantiles((0, 0.2), (0.25, 2), (0.5, 12), (0.9, 61), (1, 400))
+DISTANCE = Quantiles((0, 0.8), (0.25, 2), (0.5, 12), (0.9, 61), (1, 400))
 """Of a new order's price from the best one of the other side."""
 SIZE = Quantiles((0, 0.0004), (0.1, 0.0013), (0.5, 0.07), (0.99, 1.5), (1, 6))
 """Of a new order, in base units at PRICE."""

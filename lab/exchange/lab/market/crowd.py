@@ -25,6 +25,7 @@ class Resting(Struct, frozen=True):
     order_id: int
     owner: Member
     quote: Quote
+    since: float
 
 
 class Crowd:
@@ -91,9 +92,9 @@ class Crowd:
         if answer is None:
             return
         self.counts["accepted"] += 1
-        order_id = answer["orderId"]
-        self._resting[order_id] = Resting(order_id, owner, quote)
-        heapq.heappush(self._ends, (asyncio.get_running_loop().time() + quote.life_s, order_id))
+        order_id, now = answer["orderId"], asyncio.get_running_loop().time()
+        self._resting[order_id] = Resting(order_id, owner, quote, now)
+        heapq.heappush(self._ends, (now + quote.life_s, order_id))
 
     async def _new_take(self) -> None:
         take: Take = self._flow.take(self._touches[self._rules.symbol])
@@ -109,13 +110,13 @@ class Crowd:
         while True:
             await asyncio.sleep(LOOK_S)
             self._flow.fundamental.advance(LOOK_S)
-            over = []
-            while self._ends and self._ends[0][0] <= time():
+            over, now = [], time()
+            while self._ends and self._ends[0][0] <= now:
                 over.append(heapq.heappop(self._ends)[1])
             over += [
                 order_id
                 for order_id, resting in self._resting.items()
-                if self._flow.stands_in_the_way(resting.quote)
+                if self._flow.stands_in_the_way(resting.quote, now - resting.since)
             ]
             for order_id in over:
                 resting = self._resting.pop(order_id, None)

@@ -16,6 +16,8 @@ from exchange.lab.market.calibration import DISTANCE, LIFE_S, PRICE, SIZE, Calib
 
 LEANING = 30.0
 """Of PRICE: takers lean strongly to a fundamental value that is this far away."""
+NOTICE_S = 0.25
+"""Until makers see where the value is: orders do not live shorter for it than half of them do."""
 
 
 class Grid(Struct, frozen=True):
@@ -146,8 +148,11 @@ class Flow:
         is_buy = self._chance.random() < 0.5 + 0.5 * tanh(gap / (LEANING * self._scale))
         return Take(is_buy, self._size(value))
 
-    def stands_in_the_way(self, quote: Quote) -> bool:
-        """Whether who placed it would rather not have it any more: the value has passed it."""
+    def stands_in_the_way(self, quote: Quote, rested_s: float) -> bool:
+        """Whether who placed it so long ago would rather not have it any more: the value has
+        passed it."""
+        if rested_s < NOTICE_S:
+            return False
         value = self.fundamental.value
         price = quote.price * self._grid.tick
         return price > value if quote.is_buy else price < value

@@ -21,6 +21,14 @@ SKEW_MAX = 20
 PAUSE_S = 0.5
 
 
+def quotes(fair: float, surplus: float, tick: float) -> tuple[float, float]:
+    """A bid and an ask around a fair price; `surplus` is what it holds too much of, in sizes of a
+    quote."""
+    half = max(HALF_SPREAD * fair / PRICE, tick)
+    skew = max(-SKEW_MAX, min(SKEW_MAX, SKEW * surplus)) * half
+    return fair - skew - half, fair - skew + half
+
+
 class Maker:
     """Quotes one market for ever."""
 
@@ -48,10 +56,9 @@ class Maker:
         if touch.bid is not None and touch.ask is not None:
             self._fair = (touch.bid + touch.ask) / 2 * float(rules.tick)
         size = SIZE * PRICE / self._fair
-        half = max(HALF_SPREAD * self._fair / PRICE, float(rules.tick))
         surplus = float(held - self._begun_with) / size
-        skew = max(-SKEW_MAX, min(SKEW_MAX, SKEW * surplus)) * half
-        for side, price in (("BUY", self._fair - skew - half), ("SELL", self._fair - skew + half)):
+        bid, ask = quotes(self._fair, surplus, float(rules.tick))
+        for side, price in (("BUY", bid), ("SELL", ask)):
             answer = await member.place(
                 rules, side=side, type="LIMIT_MAKER", newOrderRespType="ACK",
                 price=rules.price_text(rules.grid.price(price)),

@@ -1,0 +1,174 @@
+"""`exchange bench scaling`: orders through one backend, and through several on the same port."""
+
+import contextlib
+import os
+import statistics
+import sys
+from collections.abc import Iterator
+from functools import partial
+from urllib.parse import urlsplit
+
+import uvloop
+from msgspec import Struct
+from rich.progress import Progress
+
+from exchange.lab import running
+from exchange.lab.chaos.subject import Subject, exchange
+from exchange.lab.http_load import Load, load
+from exchange.lab.order_bench import checked
+from exchange.lab.stream_load import cpu_of
+from exchange.lab.traders import Trader, order_requests
+from exchange.services.admin import Admin
+from exchange.services.embedded import free_port
+
+WARM_UP_S = 1.0
+TRADERS = 20
+PARTS = ("engine", "db-processor", "websocket", "redis")
+"""Beside the backends, what is watched; Postgres works in processes that come and go."""
+
+
+class Options(Struct, frozen=True):
+    """How long and how hard; all of it is bounded by the command line."""
+
+    backends: list[int]
+    seconds: float
+    rounds: int
+    connections: int
+
+
+class Row(Struct, frozen=True):
+    """The medians of so many backends over the rounds, and their slowest and fastest round."""
+
+    backends: int
+    per_s: float
+    per_s_min: float
+    per_s_max: float
+    p50_ms: float
+    p99_ms: float
+    cpu_us: dict[str, float]
+    """By process: microseconds of one core for one order; of the backends, all together. 0 where
+    that cannot be seen."""
+
+
+class Report(Struct, frozen=True):
+    """What was measured; the ratios are medians of the ratios to the first turn of each round."""
+
+    rows: list[Row]
+    ratios: dict[str, float]
+
+
+class _Turn(Struct, frozen=True):
+    load: Load
+    cpu_seconds: dict[str, float]
+
+
+def run(options: Options, progress: Progress) -> Report:
+    """Start an exchange; for each turn start the further backends, let them work, and stop them."""
+    # Whatever is started from here shares its port with others, and Ctrl-C reaches all of it.
+    os.environ["SERVER_SHARE_PORT"] = "1"
+    turns = len(options.backends) * options.rounds
+    steps = progress.add_task("starting an exchange", total=turns)
+    measured: dict[int, list[_Turn]] = {count: [] for count in options.backends}
+    with exchange(None) as subject:
+        traders = _traders(subject)
+        for number in range(options.rounds):
+            for count in options.backends:
+                text = f"round {number + 1}: backends on one port: {count}"
+                progress.update(steps, description=text)
+                with _backends(subject, count) as pids:
+                    measured[count].append(_take_turn(subject, pids, traders, options))
+                progress.update(steps, advance=1)
+    return _report(measured)
+
+
+def _traders(subject: Subject) -> list[Trader]:
+    admin = Admin(subject.run.admin, subject.run.admin_token)
+    return [Trader(*running.funded_account(admin, f"bench-{one}")) for one in range(TRADERS)]
+
+
+@contextlib.contextmanager
+def _backends(subject: Subject, count: int) -> Iterator[list[int]]:
+    """So many on the port of the API, the exchange's own one among them; gives their pids."""
+    run = subject.run
+    own = run.pids["backend"]
+    assert own is not None
+    with contextlib.ExitStack() as stack:
+        ports = [free_port() for _ in range(count - 1)]
+        further = [stack.enter_context(_backend(subject, port)) for port in ports]
+        for port in ports:
+            running.wait_for_answer(f"http://127.0.0.1:{port}/ready")
+        yield [own, *further]
+
+
+@contextlib.contextmanager
+def _backend(subject: Subject, metrics_port: int) -> Iterator[int]:
+    """One more, without an admin port; gives its pid."""
+    run = subject.run
+    variables = {
+        "SERVER_ADDR": urlsplit(run.api).netloc,
+        "METRICS_ADDR": f"127.0.0.1:{metrics_port}",
+        "ADMIN_TOKEN": "",
+        "MASTER_KEY_FILE": str(subject.folder / "master.key"),
+        "DATABASE_URL": run.database_url,
+        "REDIS_URL": run.redis_url,
+    }
+    with running.process([sys.executable, "-m", "exchange.backend"], variables) as started:
+        yield started.pid
+
+
+def _take_turn(
+    subject: Subject, backends: list[int], traders: list[Trader], options: Options
+) -> _Turn:
+    port = urlsplit(subject.run.api).port
+    assert port is not None
+    burst = partial(
+        load, "127.0.0.1", port, order_requests(traders, seed=1), connections=options.connections
+    )
+    checked(uvloop.run(burst(seconds=WARM_UP_S)))
+    before = _cpu(subject, backends)
+    loaded = checked(uvloop.run(burst(seconds=options.seconds)))
+    after = _cpu(subject, backends)
+    return _Turn(loaded, {name: after[name] - before[name] for name in after})
+
+
+def _cpu(subject: Subject, backends: list[int]) -> dict[str, float]:
+    pids = subject.run.pids
+    used = {name: cpu_of(pid) for name in PARTS if (pid := pids[name]) is not None}
+    return {"backends": sum(map(cpu_of, backends)), **used}
+
+
+def _report(measured: dict[int, list[_Turn]]) -> Report:
+    first, *more = measured
+    ratios = {f"{count}_vs_{first}": _ratio(measured[count], measured[first]) for count in more}
+    return Report([_row(count, turns) for count, turns in measured.items()], ratios)
+
+
+def _ratio(ours: list[_Turn], theirs: list[_Turn]) -> float:
+    pairs = zip(ours, theirs, strict=True)
+    return round(
+        statistics.median(one.load.per_second / other.load.per_second for one, other in pairs), 3
+    )
+
+
+def _row(count: int, turns: list[_Turn]) -> Row:
+    rates = [one.load.per_second for one in turns]
+
+    def percentile(percent: float) -> float:
+        return round(
+            statistics.median(one.load.latencies.percentile_ms(percent) for one in turns), 3
+        )
+
+    def cpu(name: str) -> float:
+        return statistics.median(
+            one.cpu_seconds[name] / len(one.load.latencies) * 1_000_000 for one in turns
+        )
+
+    return Row(
+        count,
+        round(statistics.median(rates), 1),
+        round(min(rates), 1),
+        round(max(rates), 1),
+        percentile(50),
+        percentile(99),
+        {name: round(cpu(name), 1) for name in turns[0].cpu_seconds},
+    )

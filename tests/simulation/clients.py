@@ -39,8 +39,8 @@ from exchange.services.commands import (
 )
 from exchange.services.messages import Created, Key, KeyKind, Outcome
 
-_UNUSED = HmacVerifier(b"")
-"""Whoever asks has signed, and the signature was right."""
+_VERIFIER = HmacVerifier(b"")
+"""Nobody asks it: whoever comes so far has signed well."""
 FUNDS = {"SOL": 10_000 * 10**8, "USDC": 1_000_000 * 10**8}
 
 _FROM_OPERATORS = (ChangeMarket, ChangeExchange, ChangeAccount, SetMode, CreateAccount)
@@ -146,7 +146,7 @@ async def _submit(current: Current, command: AnyCommand) -> Answer:
         created=0,
         can_trade=True,
     )
-    signed = Signed(KnownKey(row, _UNUSED), command.request, command.deadline, b"")
+    signed = Signed(KnownKey(row, _VERIFIER), command.request, command.deadline, b"")
     call = Call(
         current=current, values=Values({}), now=now, unit=TimeUnit.MICROSECOND, signed=signed
     )

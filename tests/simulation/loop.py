@@ -73,7 +73,7 @@ class Step(TimerHandle):
     ) -> None:
         self._callback = callback
         self._args = arguments
-        self._context = context or copy_context()
+        self._context = copy_context() if context is None else context
         self._when = when
         self._cancelled = False
 
@@ -151,8 +151,10 @@ class Process:
                 continue
             try:
                 step._context.run(step._callback, *step._args)
-            except Exception as fault:
-                self.loop.call_exception_handler({"message": repr(step), "exception": fault})
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as fault:
+                self.loop.call_exception_handler({"message": "in a callback", "exception": fault})
 
     def freeze(self, seconds: float) -> None:
         """SIGSTOP, and SIGCONT after so long; what comes meanwhile waits outside."""

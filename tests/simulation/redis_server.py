@@ -156,8 +156,7 @@ class RedisServer:
         self._inbox.append((session, request))
 
     def work(self) -> None:
-        if self._inbox and not self._is_busy and not self.is_frozen and self.is_up:
-            self._is_busy = True
+        if self._begins():
             self._turn(self._life)
 
     def forget(self, session: "RedisSession") -> None:
@@ -168,10 +167,15 @@ class RedisServer:
         session.wanted = None
 
     def _work_soon(self) -> None:
-        if self._inbox and not self._is_busy and not self.is_frozen and self.is_up:
-            self._is_busy = True
-            life = self._life
-            self.loop.happen(0.0, self._turn, life)
+        if self._begins():
+            self.loop.happen(0.0, self._turn, self._life)
+
+    def _begins(self) -> bool:
+        """Whether there is something to do, and nothing in the way: then a turn begins."""
+        if not self._inbox or self._is_busy or self.is_frozen or not self.is_up:
+            return False
+        self._is_busy = True
+        return True
 
     def _turn(self, life: int) -> None:
         if life != self._life:

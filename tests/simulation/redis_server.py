@@ -112,12 +112,15 @@ class RedisServer:
     def _thaw(self) -> None:
         if self.is_frozen and self.loop.time() >= self._thaws:
             self.is_frozen = False
+            if self._is_synced_late:
+                self._is_synced_late = False
+                self._synced(self._life)
             self._work_soon()
 
     def _start(self, loading_s: float) -> None:
         self._life += 1
         self.run_id = hashlib.sha1(b"%d" % self._life, usedforsecurity=False).hexdigest().encode()
-        self.is_frozen = self._is_busy = False
+        self.is_frozen = self._is_busy = self._is_synced_late = False
         self._pending: Write = []
         self._waiting: list[RedisSession] = []
         self._replies: list[tuple[RedisSession, Any, Request | None]] = []
@@ -201,9 +204,7 @@ class RedisServer:
         if life != self._life:
             return
         if self.is_frozen:
-            self.loop.happen(
-                max(0.0, self._thaws - self.loop.time()) + 1e-6, lambda: self._synced(life)
-            )
+            self._is_synced_late = True
             return
         self.synced = len(self.log)
         self._flush(life)

@@ -14,7 +14,7 @@ EXCHANGE ?= $(CURDIR)/.venv/bin/exchange
 NEEDS := .venv/installed
 endif
 
-.PHONY: targets install run test check audit lint types imports format bench chaos seeds clients bots examples
+.PHONY: targets install run test check audit lint types imports format bench chaos seeds clients bots examples compiled
 .PHONY: images tags compose-test matrix matrix-old matrix-new web-check web-screenshots pins clean
 
 targets:
@@ -32,6 +32,7 @@ targets:
 	@echo "make clients   real, unmodified clients against a running exchange"
 	@echo "make bots      freqtrade and nautilus_trader, and other clients in environments of their own"
 	@echo "make examples  the example bots' tests, in an environment of their own"
+	@echo "make compiled  the engine's tests with its core compiled by mypyc"
 	@echo "make images    container images, tagged as the manifests name them"
 	@echo "make tags TAG=COMMIT  the manifests name the images of another commit"
 	@echo "make compose-test  the containers of those images, traded on and killed, in a stack of their own"
@@ -116,6 +117,17 @@ examples: .examples/installed
 	python3 -m venv .examples
 	.examples/bin/pip install --quiet --require-hashes -r $<
 	.examples/bin/pip install --quiet --no-deps --editable .
+	touch $@
+
+# The engine's tests once more, with its core compiled; takes a C compiler.
+compiled: .compiled/installed
+	.compiled/bin/pytest tests/engine $(OPTIONS)
+
+.compiled/installed: requirements-dev.txt pyproject.toml hatch_build.py
+	python3 -m venv .compiled
+	.compiled/bin/pip install --quiet --require-hashes -r requirements-dev.txt
+	HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 .compiled/bin/pip install --quiet --no-deps --force-reinstall .
+	.compiled/bin/python -c 'from exchange.engine import order_book; assert order_book.__file__.endswith(".so")'
 	touch $@
 
 # Bots bring half of scientific Python along, a gigabyte: not for every run of CI.
@@ -205,4 +217,4 @@ pins:
 	rm -rf .pins
 
 clean:
-	rm -rf .venv .clients .bots .old .examples .pins .audit .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .clients .compiled .bots .old .examples .pins .audit .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -7,24 +7,29 @@ import os
 import signal
 
 from exchange.engine import service
-from exchange.engine.registry import Registry
+from exchange.engine.matching_engine import MatchingEngine
 from exchange.services import process
-from exchange.services.commands import CreateAccount
-from exchange.services.messages import Account, Rejected
+from exchange.services.commands import AnyCommand, CreateAccount, Undecodable
+from exchange.services.messages import Account, Outcome
 
-_new_account = Registry.new_account
+_apply = MatchingEngine.apply
 
 
-def _new_poisoned_account(
-    self: Registry, command: CreateAccount, number: int, now: int
-) -> Account | Rejected:
-    if command.name == os.environ["POISON"]:
+def _apply_poison(
+    self: MatchingEngine, number: int, command: AnyCommand | Undecodable, now: int
+) -> Outcome:
+    if (
+        isinstance(command, CreateAccount)
+        and command.name == os.environ["POISON"]
+        # A repeat is answered, and not executed.
+        and (command.request is None or self.requests.number(command.request) is None)
+    ):
         if os.environ["ENDING"] == "assert":
             # Not in the plan, whose faults are refused, but where it is carried out.
-            self.accounts = _Broken(self.accounts)
+            self.registry.accounts = _Broken(self.registry.accounts)
         else:
             os.kill(os.getpid(), signal.SIGKILL)
-    return _new_account(self, command, number, now)
+    return _apply(self, number, command, now)
 
 
 class _Broken(dict[int, Account]):
@@ -32,5 +37,5 @@ class _Broken(dict[int, Account]):
         raise AssertionError("a broken invariant")
 
 
-Registry.new_account = _new_poisoned_account  # type: ignore[method-assign]
+MatchingEngine.apply = _apply_poison  # type: ignore[method-assign]
 process.run("engine", service.run)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from exchange.engine import replay_bench, rival_books
+from exchange.engine import order_book, replay_bench, rival_books
 from exchange.engine.cost_bench import Kind, measure
 from exchange.engine.stream_bench import OURS, make_stream
 
@@ -39,6 +39,23 @@ def test_the_command_prints_json_alone() -> None:
     assert (ours["name"], ours["resting"]) == (OURS, 200)
     assert 0 < ours["per_s_min"] <= ours["per_s"] <= ours["per_s_max"]
     assert printed.stderr == ""
+
+
+def test_only_a_compiled_core_is_measured_as_one() -> None:
+    before, commands = make_stream(10, 10)
+    printed = subprocess.run(
+        [sys.executable, "-m", "exchange.engine.stream_bench"],
+        input=json.dumps([before, commands]),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    if order_book.__file__.endswith(".py"):
+        assert (printed.returncode, printed.stderr) == (1, "its core is not compiled\n")
+    else:
+        assert json.loads(printed.stdout)[0] == 10
 
 
 def test_what_one_engine_did_is_taken_over_by_another() -> None:

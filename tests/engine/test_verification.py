@@ -18,8 +18,8 @@ from engine.running_engine import outcome_of, running, write_everything
 from frames import command, now_us, payload
 from servers import KillableServer, ask_redis, execute_sql, with_database
 
+from exchange.engine.matching_engine import MatchingEngine
 from exchange.engine.recovery import begin_without_journal
-from exchange.engine.registry import Registry
 from exchange.engine.replica import load
 from exchange.engine.report import Report
 from exchange.engine.verification import Watch, verify
@@ -31,7 +31,7 @@ from exchange.redis.leadership import Leadership
 from exchange.redis.outcomes import Outcomes
 from exchange.services import embedded
 from exchange.services.commands import AnyCommand, CreateAccount
-from exchange.services.messages import JUMP, Account, Rejected
+from exchange.services.messages import JUMP, Outcome
 from exchange.services.settings import Settings
 
 FIRST = 2
@@ -343,13 +343,13 @@ async def test_what_another_engine_would_not_have_done_is_a_doubt(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Conserved, chained and written as it should be, and still wrong."""
-    right = Registry.new_account
+    right = MatchingEngine.apply
 
-    def wrong(self: Registry, command: CreateAccount, number: int, now: int) -> Account | Rejected:
-        return right(self, msgspec.structs.replace(command, name="mallory"), number, now)
+    def wrong(self: MatchingEngine, number: int, command: CreateAccount, now: int) -> Outcome:
+        return right(self, number, msgspec.structs.replace(command, name="mallory"), now)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Registry, "new_account", wrong)
+        patch.setattr(MatchingEngine, "apply", wrong)
         async with running(settings):
             outcome = await outcome_of(settings, command(77))
         await write_everything(settings)

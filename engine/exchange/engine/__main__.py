@@ -87,12 +87,16 @@ def bench(
     against: Annotated[
         str, typer.Option(metavar="PYTHON", help="Of an environment that has other order books.")
     ] = sys.executable,
+    compiled: Annotated[
+        str | None,
+        typer.Option(metavar="PYTHON", help="Of an environment whose engine has a compiled core."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
 ) -> None:
     """What a command costs the engine beside 1,000 to 1,000,000 resting orders, and as many stops;
     and how many it executes of a stream that order books from the package index get, too.
 
-    docs/performance.md says which ones are known, and how to install them.
+    docs/performance.md says which ones are known, how to install them, and how to compile the core.
 
     Example: exchange bench engine --size 1000 --size 100000 --against books/bin/python
     """
@@ -105,12 +109,13 @@ def bench(
         costs = cost_bench.measure(
             tuple(sizes or cost_bench.SIZES), turns, partial(progress.advance, task)
         )
-        streams = progress.add_task("", total=stream_bench.turns(depths, rounds))
+        environments = stream_bench.Environments(against, compiled)
+        streams = progress.add_task("", total=stream_bench.turns(depths, rounds, environments))
 
         def show(text: str) -> None:
             progress.update(streams, description=text, advance=1)
 
-        stream = stream_bench.measure(depths, rounds, seconds, against, show)
+        stream = stream_bench.measure(depths, rounds, seconds, environments, show)
     if as_json:
         report = {"us": {cost.size: cost.us for cost in costs}, "stream": stream}
         print(encode(report).decode())

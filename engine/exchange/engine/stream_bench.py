@@ -13,12 +13,11 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 from msgspec import Struct
 
-from exchange.engine import rival_books
+from exchange.engine import matching_engine, rival_books
 from exchange.engine.cost_bench import MARKET, NOW, PLENTY, UNIT
 from exchange.engine.matching_engine import MatchingEngine
 from exchange.services.commands import CancelOrder, NewOrder, PlaceOrder
@@ -27,6 +26,7 @@ from exchange.services.messages import Account, Balance, Canceled, Counters, Pla
 from exchange.services.orders import OrderType, Side
 
 OURS = "this engine, with its ledger"
+OURS_COMPILED = "the same, its core compiled"
 SIZES = (1_000, 100_000)
 LEVELS = 1_000
 NEAR = 50
@@ -55,8 +55,15 @@ class Row(Struct, frozen=True):
     per_s_max: float
 
 
+class Environments(NamedTuple):
+    """Whose Python has the books of others, and whose has this engine with a compiled core, if any."""
+
+    rivals: str
+    compiled: str | None
+
+
 class Report(Struct, frozen=True):
-    """The ratio is of our median to that of the best of them, at each number of resting orders."""
+    """The ratios are of medians, at each number of resting orders."""
 
     rows: list[Row]
     ratios: dict[str, float]
@@ -66,22 +73,22 @@ def measure(
     sizes: tuple[int, ...],
     rounds: int,
     seconds: float,
-    python: str,
+    environments: Environments,
     progress: Callable[[str], object],
 ) -> Report:
-    """Each contender in each round from an empty book on; `python` is who has the others' books.
+    """Each contender in each round from an empty book on.
 
-    A turn ends with the stream, or after `seconds`.
+    A turn of another book ends with the stream, or after `seconds`.
     """
-    rivals = [rival.__name__ for rival in rival_books.PURE + rival_books.COMPILED]
+    names = _contenders(environments)
     rows, ratios = [], {}
     for size in sizes:
         stream = make_stream(size, COMMANDS)
-        rates: dict[str, list[float]] = {name: [] for name in (OURS, *rivals)}
+        rates: dict[str, list[float]] = {name: [] for name in names}
         for _ in range(rounds):
             for name, found in rates.items():
                 progress(f"{name}, {size:,} resting")
-                done = _ours(*stream) if name == OURS else _theirs(name, stream, seconds, python)
+                done = _turn(name, stream, seconds, environments)
                 if done is not None:
                     found.append(done)
         rows += [_row(name, size, found) for name, found in rates.items()]
@@ -90,12 +97,37 @@ def measure(
         if best:
             ratio = statistics.median(rates[OURS]) / best
             ratios[f"pure_core_vs_best_pure_book_{size}"] = round(ratio, 3)
+        if OURS_COMPILED in rates:
+            ratio = statistics.median(rates[OURS_COMPILED]) / statistics.median(rates[OURS])
+            ratios[f"compiled_core_vs_pure_core_{size}"] = round(ratio, 3)
     return Report(rows, ratios)
 
 
-def turns(sizes: tuple[int, ...], rounds: int) -> int:
+def turns(sizes: tuple[int, ...], rounds: int, environments: Environments) -> int:
     """How often `progress` is called."""
-    return len(sizes) * rounds * (1 + len(rival_books.PURE) + len(rival_books.COMPILED))
+    return len(sizes) * rounds * len(_contenders(environments))
+
+
+def _contenders(environments: Environments) -> list[str]:
+    ours = [OURS] if environments.compiled is None else [OURS, OURS_COMPILED]
+    return ours + [rival.__name__ for rival in rival_books.PURE + rival_books.COMPILED]
+
+
+def _turn(
+    name: str,
+    stream: tuple[list[Command], list[Command]],
+    seconds: float,
+    environments: Environments,
+) -> float | None:
+    """Commands a second; None for a book that is not installed."""
+    if name == OURS:
+        return _ours(*stream)
+    if name == OURS_COMPILED:
+        assert environments.compiled is not None
+        program = [environments.compiled, "-m", "exchange.engine.stream_bench"]
+    else:
+        program = [environments.rivals, str(rival_books.__file__), name, str(seconds)]
+    return _in_a_process(name, program, stream)
 
 
 def make_stream(resting: int, commands: int) -> tuple[list[Command], list[Command]]:
@@ -222,12 +254,11 @@ def as_command(command: Command) -> PlaceOrder | CancelOrder:
     return PlaceOrder(account=1, symbol=MARKET.symbol, order=order)
 
 
-def _theirs(
-    name: str, stream: tuple[list[Command], list[Command]], seconds: float, python: str
+def _in_a_process(
+    name: str, program: list[str], stream: tuple[list[Command], list[Command]]
 ) -> float | None:
-    """Commands a second, in a process of its own; None where that book is not installed."""
     ran = subprocess.run(
-        [python, Path(rival_books.__file__), name, str(seconds)],
+        program,
         input=json.dumps(stream),
         capture_output=True,
         text=True,
@@ -248,3 +279,15 @@ def _row(name: str, resting: int, rates: list[float]) -> Row:
     return Row(
         name, resting, round(statistics.median(rates)), round(min(rates)), round(max(rates))
     )  # fmt: skip
+
+
+def main() -> None:
+    """Of this engine, whose core has to be compiled: as rival_books.main prints of the others."""
+    if matching_engine.__file__.endswith(".py"):
+        sys.exit("its core is not compiled")
+    before, commands = ([Command(*one) for one in part] for part in json.load(sys.stdin))
+    print(json.dumps([len(commands), len(commands) / _ours(before, commands)]))
+
+
+if __name__ == "__main__":
+    main()

@@ -122,11 +122,8 @@ def _is_well_formed(order: NewOrder) -> bool:
         return False
     if order.iceberg_quantity and (type.is_market or order.time_in_force is not TimeInForce.GTC):
         return False
-    takes_life = type not in (OrderType.LIMIT_MAKER, *_MARKETS)
+    takes_life = not (type is OrderType.LIMIT_MAKER or type.is_market)
     return takes_life or order.time_in_force is TimeInForce.GTC
-
-
-_MARKETS = tuple(type for type in OrderType if type.is_market)
 
 
 def _lacking(rules: Rules, order: NewOrder) -> str | None:

@@ -68,7 +68,7 @@ class RedisServer:
         self.on_answered: Callable[[RedisSession, Request], None] = lambda _session, _request: None
         self._sessions: list[RedisSession] = []
         self._inbox: deque[tuple[RedisSession, Request]] = deque()
-        self._is_busy = False
+        self._is_busy = self._is_synced_late = False
         self._life = 0
         self._thaws = 0.0
         self._start(0)
@@ -145,6 +145,7 @@ class RedisServer:
         del self.log[keep:]
         self.synced = keep
         self._life += 1
+        self._is_synced_late = False
         self._inbox.clear()
         sessions, self._sessions = self._sessions, []
         for session in sessions:

@@ -250,7 +250,10 @@ def test_every_module_of_the_engine_is_core_or_shell() -> None:
         if path.stem == "__main__":
             continue
         name = f"exchange.engine.{path.stem}"
-        shell = {"asyncio", "exchange.services.process", "prometheus_client", "random", "time"}
+        shell = {
+            "asyncio", "exchange.services.clock", "exchange.services.process",
+            "prometheus_client", "random", "time",
+        }  # fmt: skip
         looks_around = shell & set(imported(path))
         assert (name in CORE) != bool(looks_around), name
 

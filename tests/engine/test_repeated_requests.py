@@ -3,7 +3,7 @@
 from venue import SYMBOL, UNIT, Venue
 
 from exchange.services.commands import CancelOrder
-from exchange.services.messages import REQUESTS_KEPT_US, Repeated
+from exchange.services.messages import SECOND_US, Repeated
 from exchange.services.orders import Side
 
 
@@ -22,7 +22,7 @@ def test_a_cancel_that_is_repeated_behind_its_deadline_still_names_the_first() -
     venue.order(alice, Side.BUY, 1, 100, client_order_id="name")
     first = venue.do(cancel)
     venue.order(alice, Side.BUY, 1, 100, client_order_id="name")
-    venue.now = cancel.deadline + REQUESTS_KEPT_US - 10
+    venue.now = cancel.deadline + 60 * SECOND_US
 
     repeated = venue.do(cancel)
 

@@ -1,8 +1,8 @@
-"""Requests are remembered as long as they could be repeated, and no longer."""
+"""Requests are remembered until they are forgotten by their deadlines."""
 
 from exchange.engine.request_memory import RequestMemory
 from exchange.services.candles import SECOND
-from exchange.services.messages import REQUESTS_KEPT_US, SignedRequest
+from exchange.services.messages import SignedRequest
 
 
 def remembering(*deadlines: int) -> RequestMemory:
@@ -13,14 +13,14 @@ def remembering(*deadlines: int) -> RequestMemory:
     return memory
 
 
-def test_a_request_is_known_until_a_minute_behind_its_deadline() -> None:
+def test_a_request_is_known_until_its_deadline_is_forgotten() -> None:
     memory = remembering(10)
 
-    memory.forget(10 * SECOND + REQUESTS_KEPT_US)
+    memory.forget(10 * SECOND)
     assert memory.number(b"10") == 10
     assert memory.number(b"11") is None
 
-    memory.forget(11 * SECOND + REQUESTS_KEPT_US)
+    memory.forget(11 * SECOND)
     assert memory.number(b"10") is None
     assert len(memory) == 0
 
@@ -28,7 +28,7 @@ def test_a_request_is_known_until_a_minute_behind_its_deadline() -> None:
 def test_forgetting_keeps_what_can_still_be_repeated() -> None:
     memory = remembering(*range(100))
 
-    memory.forget(90 * SECOND + REQUESTS_KEPT_US)
+    memory.forget(90 * SECOND)
 
     assert len(memory) == 10
     assert memory.number(b"95") == 95

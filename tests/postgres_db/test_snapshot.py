@@ -36,7 +36,6 @@ from exchange.postgres_db.stored import column_names
 from exchange.postgres_db.tables import STORED_IN, columns
 from exchange.services.candles import SECOND, Interval, fold_trades
 from exchange.services.messages import (
-    REQUESTS_KEPT_US,
     Level,
     OrderList,
     Outcome,
@@ -239,7 +238,7 @@ async def test_candles_come_back_since_a_time(database_url: str) -> None:
     assert found == fold_trades(trades[2:], Interval.MINUTE_1)
 
 
-async def test_signed_requests_are_there_until_a_minute_behind_their_deadline(
+async def test_signed_requests_are_there_until_a_frame_makes_them_forgotten(
     database_url: str,
 ) -> None:
     def signed(number: int, *, deadline: int, result: Result | None = None) -> Outcome:
@@ -258,13 +257,16 @@ async def test_signed_requests_are_there_until_a_minute_behind_their_deadline(
     async with open_snapshot(database_url, application_name="test") as loaded:
         assert [one.number for one in await loaded.requests()] == [1, 2, 5]
 
-    def at(time: int, number: int, *, deadline: int) -> OutcomeFrame:
+    def forgetting(since: int, number: int, *, deadline: int) -> OutcomeFrame:
         made = frame(number - 1, signed(number, deadline=deadline * SECOND))
-        return msgspec.structs.replace(made, time=time * SECOND + REQUESTS_KEPT_US)
+        return msgspec.structs.replace(made, forgets=since * SECOND)
 
-    # A clock that is set back brings nothing back, and what comes then is kept.
+    # Who forgets less brings nothing back, and what comes then is kept.
     await write_frames(
-        database_url, at(6, 6, deadline=99), at(7, 7, deadline=6), at(1, 8, deadline=3)
+        database_url,
+        forgetting(6, 6, deadline=99),
+        forgetting(7, 7, deadline=6),
+        forgetting(1, 8, deadline=3),
     )
     async with open_snapshot(database_url, application_name="test") as loaded:
         assert await loaded.requests() == [

@@ -39,6 +39,8 @@ from exchange.services.commands import (
 )
 from exchange.services.messages import Created, Key, KeyKind, Outcome
 
+_VERIFIER = HmacVerifier(b"")
+"""Nobody asks it: whoever comes so far has signed well."""
 FUNDS = {"SOL": 10_000 * 10**8, "USDC": 1_000_000 * 10**8}
 
 _FROM_OPERATORS = (ChangeMarket, ChangeExchange, ChangeAccount, SetMode, CreateAccount)
@@ -144,7 +146,7 @@ async def _submit(current: Current, command: AnyCommand) -> Answer:
         created=0,
         can_trade=True,
     )
-    signed = Signed(KnownKey(row, HmacVerifier(b"")), command.request, command.deadline, b"")
+    signed = Signed(KnownKey(row, _VERIFIER), command.request, command.deadline, b"")
     call = Call(
         current=current, values=Values({}), now=now, unit=TimeUnit.MICROSECOND, signed=signed
     )
@@ -180,9 +182,16 @@ class Trader:
 
     async def trade(self, stop: asyncio.Event) -> None:
         chance = self._chance
+        signed: list[AnyCommand] = []
         while not stop.is_set():
             await asyncio.sleep(chance.expovariate(1 / self._pause_s))
-            command = self._wishes.next(chance)
+            # A network, or whoever listens to it, may bring any of them again.
+            if signed and chance.random() < 0.1:
+                command = chance.choice(signed)
+            else:
+                command = self._wishes.next(chance)
+            if command.request is not None:
+                signed.append(command)
             answer = await self._ask(command)
             # The same signed request may be sent again; an unsigned one only with its reference.
             # Some libraries do so even though they have the answer.
@@ -241,20 +250,19 @@ class Reader:
 
 async def open_accounts(requests: Requests, names: Sequence[str]) -> list[int]:
     """Accounts with money, before anything goes wrong."""
-    accounts = []
-    for name in names:
+
+    async def open_account(name: str) -> int:
         outcome = await insist(requests, CreateAccount(name=name), client="operator")
         assert isinstance(outcome.result, Created), outcome
-        accounts.append(outcome.result.id)
-        for asset, amount in FUNDS.items():
-            deposit = Deposit(
-                account=outcome.result.id,
-                asset=asset,
-                amount=amount,
-                reference=f"{name}-{asset}",
-            )
-            await insist(requests, deposit, client="operator")
-    return accounts
+        account = outcome.result.id
+        deposits = (
+            Deposit(account=account, asset=asset, amount=amount, reference=f"{name}-{asset}")
+            for asset, amount in FUNDS.items()
+        )
+        await asyncio.gather(*(insist(requests, one, client="operator") for one in deposits))
+        return account
+
+    return await asyncio.gather(*map(open_account, names))
 
 
 async def insist(

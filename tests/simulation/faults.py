@@ -7,6 +7,7 @@ strikes right before it, right after it was executed, or while its answer is und
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -44,7 +45,7 @@ SECOND_NS = 1_000_000_000
 CLOCK_ERRORS_NS = tuple(
     int(seconds * SECOND_NS) for seconds in (-3600, -3, -1.5, 1.5, 3, 30, 86_400)
 )
-
+LEAP_NS = 600 * SECOND_NS
 LIES_MAX = 2
 """More would leave nothing of the journal, and that is for an operator."""
 
@@ -65,11 +66,16 @@ class Weather:
         if chance.random() < 0.8:
             self.weights["clock"] = 0.0
         self.weights[main] = 1.0
+        self.leaps = 0.5 if chance.random() < 0.15 else 0.0
         self.stall_probability = chance.choice((0.0, 0.0, 0.001, 0.01))
         self.stall_s_max = chance.choice((0.01, 0.3, 3.0))
         self.latency_s = chance.choice((0.0001, 0.0001, 0.001, 0.005))
         self.sync_s = chance.choice((0.0001, 0.001, 0.02))
         self.hint_faults = chance.choice((0.0, 0.0, 0.05, 0.3))
+
+    @property
+    def has_right_clocks(self) -> bool:
+        return not (self.weights["clock"] or self.leaps)
 
 
 class Faults:
@@ -117,6 +123,8 @@ class Faults:
                 self._lay_ambush()
             else:
                 self._strike()
+            if self.chance.random() < self.weather.leaps:
+                self._leap()
         self._heal()
 
     # --- What goes wrong, whenever ---
@@ -188,6 +196,14 @@ class Faults:
             part = self._part()
             self._note("clock of", part.name, error / SECOND_NS)
             part.set_clock(error)
+
+    def _leap(self) -> None:
+        """The clock of the engines is far ahead for a moment, and is set back."""
+        seconds = 0.1 * self.chance.random()
+        self._note("clocks of engines far ahead", f"{seconds:.3f} s")
+        for part in self.cluster.engines:
+            part.set_clock(LEAP_NS)
+            self._later(seconds, partial(part.set_clock, 0))
 
     def _shut_down(self) -> None:
         """Everything is stopped in order, Redis last, and started again."""

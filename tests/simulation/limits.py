@@ -11,7 +11,7 @@ from exchange.backend import gateway
 from exchange.backend.gateway import Gateway
 from exchange.db_processor import retention
 from exchange.db_processor import service as db_processor
-from exchange.engine import replica
+from exchange.engine import horizon, replica
 from exchange.redis import journal, outcomes
 
 Limit = tuple[ModuleType, str, tuple[Any, ...]]
@@ -37,9 +37,12 @@ _TRIMMING: tuple[Limit, ...] = (
 
 
 class Limits:
-    """What is small this time. `trims`: streams are cut to a few commands, behind Postgres."""
+    """What is small this time. `trims`: streams are cut to a few commands, behind Postgres.
 
-    def __init__(self, chance: Random) -> None:
+    Requests are forgotten soon only where clocks are right: else that may be too soon.
+    """
+
+    def __init__(self, chance: Random, *, clocks_are_right: bool) -> None:
         self.trims = chance.random() < 0.2
         self.lag_max = chance.choice((1, 3)) if chance.random() < 0.15 else None
         share = chance.choice((0.0, 0.0, 0.3, 0.8))
@@ -52,6 +55,9 @@ class Limits:
             self._chosen += [
                 (module, name, chance.choice(choices)) for module, name, choices in _TRIMMING
             ]
+
+        if clocks_are_right and chance.random() < 0.3:
+            self._chosen.append((horizon, "SPAN_S", 0.1))
 
     @contextmanager
     def applied(self) -> Iterator[None]:

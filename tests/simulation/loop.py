@@ -6,11 +6,13 @@ has anything to do, time moves on to whatever comes next.
 """
 
 import asyncio
-import heapq
-from asyncio.events import Handle, TimerHandle
+from asyncio.events import TimerHandle
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count
 from random import Random
 from typing import Any, Protocol
 
@@ -61,6 +63,26 @@ class SimulatedFuture(asyncio.Future[Any]):
         return self is other
 
 
+class Step(TimerHandle):
+    """A callback that a process will run. It does without what asyncio keeps for debugging."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, callback: Call, arguments: tuple[Any, ...], context: Context | None, when: float = 0.0
+    ) -> None:
+        self._callback = callback
+        self._args = arguments
+        self._context = copy_context() if context is None else context
+        self._when = when
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """It is left out when its time comes."""
+        self._cancelled = True
+        self._args = ()
+
+
 class Process:
     """Something that has a clock, can be frozen, and can die at any moment.
 
@@ -73,13 +95,13 @@ class Process:
         self.clock_error_ns = 0
         self.is_dead = False
         self.is_frozen = False
-        self.signals: dict[int, Handle] = {}
+        self.signals: dict[int, Work] = {}
         self.on_death: dict[Work, None] = {}
         self.tasks: list[asyncio.Task[Any]] = []
-        self.ready: deque[Handle] = deque()
+        self.ready: deque[Step] = deque()
         self.is_queued = False
-        self._late_timers: list[Handle] = []
-        self._late_arrivals: list[Handle] = []
+        self._late_timers: list[Step] = []
+        self._late_arrivals: list[Step] = []
         self._thaws = 0.0
         self.context = copy_context()
         self.context.run(OWNER.set, self)
@@ -99,33 +121,40 @@ class Process:
         """Let it notice something that came from outside."""
         if self.is_dead:
             return
-        handle = Handle(callback, arguments, self.loop, self.context)
+        step = Step(callback, arguments, self.context)
         if self.is_frozen:
-            self._late_arrivals.append(handle)
+            self._late_arrivals.append(step)
         else:
-            self.push(handle)
+            self.push(step)
 
-    def expire(self, handle: Handle) -> None:
+    def expire(self, step: Step) -> None:
         """Let it notice that a timer is due."""
         if self.is_frozen:
-            self._late_timers.append(handle)
+            self._late_timers.append(step)
         else:
-            self.push(handle)
+            self.push(step)
 
-    def push(self, handle: Handle) -> None:
+    def push(self, step: Step) -> None:
         if self.is_dead:
             return
-        self.ready.append(handle)
-        self._join_the_queue()
+        self.ready.append(step)
+        if not self.is_queued:
+            self._join_the_queue()
 
     def turn(self) -> None:
         """Run what is ready, as one turn of an event loop of its own would."""
-        count = len(self.ready)
-        while count and self.ready:
-            handle = self.ready.popleft()
-            count -= 1
-            if not handle.cancelled():
-                handle._run()
+        left = len(self.ready)
+        while left and self.ready:
+            step = self.ready.popleft()
+            left -= 1
+            if step._cancelled:
+                continue
+            try:
+                step._context.run(step._callback, *step._args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as fault:
+                self.loop.call_exception_handler({"message": "in a callback", "exception": fault})
 
     def freeze(self, seconds: float) -> None:
         """SIGSTOP, and SIGCONT after so long; what comes meanwhile waits outside."""
@@ -154,9 +183,9 @@ class Process:
 
     def signal(self, number: int) -> None:
         """Deliver a signal that it has a handler for."""
-        handle = self.signals.get(number)
-        if handle is not None and not self.is_dead:
-            self.arrive(handle._run)
+        work = self.signals.get(number)
+        if work is not None:
+            self.arrive(work)
 
     def _thaw(self) -> None:
         if not self.is_frozen or self.is_dead or self.loop.time() < self._thaws:
@@ -197,8 +226,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.faults: list[dict[str, Any]] = []
         self._events_max = events_max
         self._now = 0.0
-        self._next: list[tuple[float, int, Process | None, Any]] = []
-        self._numbers = 0
+        self._next: list[tuple[float, int, Process | None, Any, tuple[Any, ...]]] = []
+        self._number = count(1).__next__
         self.outside = Process(self, "outside")
         self.outside.context.run(OWNER.set, None)
         self.set_exception_handler(lambda _loop, fault: self.faults.append(fault))
@@ -210,24 +239,26 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def call_soon(  # type: ignore[override]
         self, callback: Call, *args: Any, context: Context | None = None
-    ) -> Handle:
+    ) -> Step:
         owner = OWNER.get() if context is None else context.get(OWNER)
-        handle = Handle(callback, args, self, context)
-        (owner or self.outside).push(handle)
-        return handle
+        step = Step(callback, args, context)
+        (owner or self.outside).push(step)
+        return step
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Call, *args: Any, context: Context | None = None
-    ) -> TimerHandle:
+    ) -> Step:
         owner = OWNER.get() if context is None else context.get(OWNER)
-        handle = TimerHandle(when, callback, args, self, context)
-        self._schedule(when, owner or self.outside, handle)
-        return handle
+        step = Step(callback, args, context, when)
+        heappush(self._next, (when, self._number(), owner or self.outside, step, ()))
+        return step
 
-    def _timer_handle_cancelled(self, handle: TimerHandle) -> None:
-        """It is left out when its time comes."""
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Call, *args: Any, context: Context | None = None
+    ) -> Step:
+        return self.call_at(self._now + delay, callback, *args, context=context)
 
     def create_future(self) -> SimulatedFuture:
         future = SimulatedFuture(loop=self)
@@ -263,52 +294,53 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def add_signal_handler(self, sig: int, callback: Call, *args: Any) -> None:  # type: ignore[override]
         owner = OWNER.get()
         assert owner is not None
-        owner.signals[sig] = Handle(callback, args, self, None)
+        owner.signals[sig] = partial(callback, *args)
+
+    def _check_running(self) -> None:
+        """While a simulation runs, it is the running one for everybody: surroundings.py."""
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """There is none."""
 
     # --- What the simulation asks for ---
 
-    def happen(self, seconds: float, work: Work) -> None:
+    def happen(self, seconds: float, work: Call, *arguments: Any) -> None:
         """Do something outside of all processes, so many seconds from now."""
-        self._schedule(self._now + seconds, None, work)
+        self.happen_at(self._now + seconds, work, *arguments)
 
-    def _schedule(self, when: float, owner: Process | None, what: Any) -> None:
-        heapq.heappush(self._next, (when, self._number(), owner, what))
-
-    def _number(self) -> int:
-        self._numbers += 1
-        return self._numbers
+    def happen_at(self, when: float, work: Call, *arguments: Any) -> None:
+        heappush(self._next, (when, self._number(), None, work, arguments))
 
     def _run_once(self) -> None:
-        self.events += 1
-        if self.events > self._events_max:
-            raise Stuck(f"{self.events} events until {self._now:.3f} s")
-        if self.runnable:
-            self._take_turn()
-            return
-        if not self._next:
-            raise Stuck(f"nothing more can happen after {self._now:.3f} s")
-        when, _, owner, what = heapq.heappop(self._next)
-        if owner is None:
-            self._now = max(self._now, when)
-            what()
-        elif not what.cancelled() and not owner.is_dead:
-            self._now = max(self._now, when)
-            owner.expire(what)
+        """As often as there is something to do: what asyncio does in between is not needed."""
+        while not self._stopping:  # type: ignore[attr-defined]
+            self.events += 1
+            if self.runnable:
+                self._take_turn()
+                continue
+            if not self._next or self.events > self._events_max:
+                raise Stuck(f"after {self.events} events and {self._now:.3f} s")
+            when, _, owner, what, arguments = heappop(self._next)
+            if owner is None:
+                if when > self._now:
+                    self._now = when
+                what(*arguments)
+            elif not what._cancelled and not owner.is_dead:
+                if when > self._now:
+                    self._now = when
+                owner.expire(what)
 
     def _take_turn(self) -> None:
-        runnable, chance = self.runnable, self.chance
-        index = int(chance.random() * len(runnable)) if len(runnable) > 1 else 0
-        process = runnable[index]
+        runnable, draw = self.runnable, self.chance.random
+        process = runnable[int(draw() * len(runnable)) if len(runnable) > 1 else 0]
         process.turn()
         if not process.is_queued:
             return
         if not process.ready:
             process.leave_the_queue()
-        if chance.random() < self.stall_probability and process is not self.outside:
-            process.freeze(self.stall_s_max * chance.random() ** 4)
+        stalls = self.stall_probability
+        if stalls and draw() < stalls and process is not self.outside:
+            process.freeze(self.stall_s_max * draw() ** 4)
 
     def finish(self) -> None:
         """Forget everything without running any of it."""

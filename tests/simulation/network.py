@@ -14,7 +14,7 @@ from simulation.loop import Process, SimulatedLoop
 LATENCY_S = 0.0001
 
 
-_TAIL: list[float] = [1 / (1.001 - place / 1024) ** 0.5 for place in range(1024)]
+_TAIL: tuple[float, ...] = tuple(1 / (1.001 - place / 1024) ** 0.5 for place in range(1024))
 
 
 class Session(Protocol):
@@ -55,11 +55,11 @@ class Link:
 
     def up(self, data: Any) -> None:
         if self.is_open and not self.process.is_dead:
-            self._last_up = self._send(self._last_up, lambda: self._arrive_up(data))
+            self._last_up = self._send(self._last_up, self._arrive_up, data)
 
     def down(self, data: Any) -> None:
         if self.is_open:
-            self._last_down = self._send(self._last_down, lambda: self._arrive_down(data))
+            self._last_down = self._send(self._last_down, self._arrive_down, data)
 
     def close(self) -> None:
         """By the client: what it has sent arrives before the end of it does."""
@@ -120,11 +120,13 @@ class Link:
         if not self._is_losing_down:
             self.process.arrive(self._client.data_received, data)
 
-    def _send(self, after: float, deliver: Callable[[], object]) -> float:
+    def _send(self, after: float, deliver: Callable[..., object], *arguments: Any) -> float:
         """Deliver after what was sent before, and say when that will be."""
         loop = self.network.loop
-        when = max(after, self.silent_until, loop.time() + self.network.latency())
-        loop.happen(when - loop.time(), deliver)
+        when = loop._now + self.network.latency()
+        if when < after or when < self.silent_until:
+            when = max(after, self.silent_until)
+        loop.happen_at(when, deliver, *arguments)
         return when
 
 
@@ -170,7 +172,7 @@ class Network:
     def latency(self) -> float:
         """A little more than nothing mostly, and much more now and then."""
         chance = self.chance.random()
-        return self.latency_s * (0.5 + chance * 1e6 % 1) * _TAIL[int(chance * len(_TAIL))]
+        return self.latency_s * (0.5 + chance * 1e6 % 1) * _TAIL[int(chance * 1024)]
 
     async def connect(
         self, process: Process, host: str, factory: Callable[[], asyncio.BaseProtocol]

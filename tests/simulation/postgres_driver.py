@@ -183,16 +183,26 @@ class Connection:
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._waiting[number] = future
         self._link.up((number, query, arguments))
+        timer = self._loop.call_later(self._timeout, self._give_up, future)
         try:
-            async with asyncio.timeout(self._timeout):
-                answer = await asyncio.shield(future)
+            answer = await future
         except BaseException:
             if not self._is_closed:
+                if number in self._waiting:
+                    # Somebody else may have to wait until the server has let it go.
+                    self._waiting[number] = self._loop.create_future()
                 self._link.up(("cancel", number))
             raise
+        finally:
+            timer.cancel()
         if isinstance(answer, BaseException):
             raise answer
         return answer
+
+    @staticmethod
+    def _give_up(future: asyncio.Future[Answer]) -> None:
+        if not future.done():
+            future.set_exception(TimeoutError())
 
 
 class Pool:

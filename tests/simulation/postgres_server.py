@@ -129,7 +129,8 @@ class PostgresSession:
                 self._cancel(number)
                 return
         self._requests.append(request)
-        self.work_soon()
+        if self._begins():
+            self._work()
 
     def closed(self) -> None:
         if not self.is_over:
@@ -147,9 +148,15 @@ class PostgresSession:
         self.is_over = True
 
     def work_soon(self) -> None:
-        if self._requests and self._current is None and not self.server.is_frozen:
-            self._current = self._requests.popleft()
+        if self._begins():
             self.server.loop.happen(0.0, self._work)
+
+    def _begins(self) -> bool:
+        """Whether there is something to do, and nothing in the way: then that is what it does."""
+        if not self._requests or self._current is not None or self.server.is_frozen:
+            return False
+        self._current = self._requests.popleft()
+        return True
 
     def go_on(self) -> None:
         """It has got the lock that it waited for."""

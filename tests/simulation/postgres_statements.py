@@ -60,6 +60,7 @@ def known(statement: str) -> Do:
     return do
 
 
+@cache
 def locks(statement: str) -> bool:
     """Whether it waits for the lock on the position."""
     return _plain(statement).startswith("UPDATE position")

@@ -36,7 +36,6 @@ from exchange.services.messages import (
     Trade,
     Transfer,
     TransferKind,
-    requests_since,
 )
 
 Faults = Iterator[str]
@@ -165,9 +164,6 @@ def _at_most_once(history: History, chain: Chain) -> Faults:
             first = executed.setdefault(signed.request, signed)
             if first is not signed:
                 yield f"P2: one request was executed as {first.number} and as {signed.number}"
-        # A clock that is a minute ahead makes the engine forget: docs/decisions/0010.
-        since = requests_since(frame.time)
-        executed = {one.request: one for one in executed.values() if one.deadline >= since}
 
 
 def _money_and_cancels(chain: Chain) -> Faults:
@@ -274,7 +270,7 @@ def _reexecuted_alike(history: History, chain: Chain) -> Faults:
             if again != outcome:
                 yield f"executed again, outcome {outcome.number} differs: {outcome} / {again}"
                 return
-        engine.requests.forget(frame.time)
+        engine.requests.forget(frame.requests_since)
 
 
 def _epochs_that_jump(history: History, chain: Chain) -> set[int]:
@@ -308,7 +304,7 @@ def _postgres_has_it(history: History, chain: Chain, rows: dict[str, Rows]) -> F
                 requests.remember(outcome.signed_request)
             for row in outcome.rows:
                 expected.setdefault(type(row), {})[_key(row)] = row
-        requests.forget(frame.time)
+        requests.forget(frame.requests_since)
     if state_hash.value != chain.frames[-1].state_hash:
         yield "the journalled state hash is not that of the journalled rows"
     for kind in (Order, Balance, Trade, Transfer, OrderList):

@@ -8,7 +8,6 @@ disk that lies loses what was synced, too.
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from functools import partial
 from random import Random
 from typing import Any
 
@@ -69,7 +68,7 @@ class RedisServer:
         self.on_answered: Callable[[RedisSession, Request], None] = lambda _session, _request: None
         self._sessions: list[RedisSession] = []
         self._inbox: deque[tuple[RedisSession, Request]] = deque()
-        self._is_busy = False
+        self._is_busy = self._is_synced_late = False
         self._life = 0
         self._thaws = 0.0
         self._start(0)
@@ -113,12 +112,15 @@ class RedisServer:
     def _thaw(self) -> None:
         if self.is_frozen and self.loop.time() >= self._thaws:
             self.is_frozen = False
+            if self._is_synced_late:
+                self._is_synced_late = False
+                self._synced(self._life)
             self._work_soon()
 
     def _start(self, loading_s: float) -> None:
         self._life += 1
         self.run_id = hashlib.sha1(b"%d" % self._life, usedforsecurity=False).hexdigest().encode()
-        self.is_frozen = self._is_busy = False
+        self.is_frozen = self._is_busy = self._is_synced_late = False
         self._pending: Write = []
         self._waiting: list[RedisSession] = []
         self._replies: list[tuple[RedisSession, Any, Request | None]] = []
@@ -143,6 +145,7 @@ class RedisServer:
         del self.log[keep:]
         self.synced = keep
         self._life += 1
+        self._is_synced_late = False
         self._inbox.clear()
         sessions, self._sessions = self._sessions, []
         for session in sessions:
@@ -155,7 +158,10 @@ class RedisServer:
 
     def ask(self, session: "RedisSession", request: Request) -> None:
         self._inbox.append((session, request))
-        self._work_soon()
+
+    def work(self) -> None:
+        if self._begins():
+            self._turn(self._life)
 
     def forget(self, session: "RedisSession") -> None:
         if session in self._sessions:
@@ -165,10 +171,15 @@ class RedisServer:
         session.wanted = None
 
     def _work_soon(self) -> None:
-        if self._inbox and not self._is_busy and not self.is_frozen and self.is_up:
-            self._is_busy = True
-            life = self._life
-            self.loop.happen(0.0, lambda: self._turn(life))
+        if self._begins():
+            self.loop.happen(0.0, self._turn, self._life)
+
+    def _begins(self) -> bool:
+        """Whether there is something to do, and nothing in the way: then a turn begins."""
+        if not self._inbox or self._is_busy or self.is_frozen or not self.is_up:
+            return False
+        self._is_busy = True
+        return True
 
     def _turn(self, life: int) -> None:
         if life != self._life:
@@ -186,7 +197,7 @@ class RedisServer:
             self._answer(session, request)
         if len(self.log) > self.synced:
             delay = self.sync_s * (0.3 + self.chance.random()) / (1.01 - self.chance.random())
-            self.loop.happen(delay, lambda: self._synced(life))
+            self.loop.happen(delay, self._synced, life)
         else:
             self._flush(life)
 
@@ -194,9 +205,7 @@ class RedisServer:
         if life != self._life:
             return
         if self.is_frozen:
-            self.loop.happen(
-                max(0.0, self._thaws - self.loop.time()) + 1e-6, lambda: self._synced(life)
-            )
+            self._is_synced_late = True
             return
         self.synced = len(self.log)
         self._flush(life)
@@ -205,7 +214,7 @@ class RedisServer:
         replies, self._replies = self._replies, []
         late, self._late = self._late, []
         for delay, session, message in late:
-            self.loop.happen(delay, partial(session.send, message))
+            self.loop.happen(delay, session.send, message)
         for session, reply, request in replies:
             session.send(reply)
             if request is not None:
@@ -339,6 +348,7 @@ class RedisSession:
         self._reader.feed(data)
         while (request := self._reader.gets()) is not False:
             self.server.ask(self, request)
+        self.server.work()
 
     def closed(self) -> None:
         self.is_over = True

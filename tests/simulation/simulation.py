@@ -62,7 +62,7 @@ class Simulation:
         main = KINDS[seed % len(KINDS)]
         self.weather = Weather(self._chance(), main, lying_disk=lying_disk)
         self.faults = Faults(self.cluster, self.history, self.weather, self._chance())
-        self.limits = Limits(self._chance())
+        self.limits = Limits(self._chance(), clocks_are_right=self.weather.has_right_clocks)
         self.shadow = Shadow()
         self._restored_after_s = 0.0
         self._watch()

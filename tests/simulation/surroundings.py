@@ -11,9 +11,11 @@ import logging
 import random
 import sys
 import warnings
+from asyncio import events, tasks
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import repeat
 from math import inf
 from random import Random
 from typing import Any
@@ -54,10 +56,16 @@ def surrounded(loop: SimulatedLoop, driver: Driver, chance: Random) -> Iterator[
     random.seed(chance.getrandbits(64))
     replaced: list[tuple[Any, str, Any]] = [
         (clock, "time_ns", time_ns),
+        (clock, "monotonic", loop.time),
         (asyncpg, "connect", driver.connect),
         (asyncpg, "create_pool", driver.create_pool),
         (leadership, "Heartbeat", TurningHeartbeat),
         (gateway, "_new_uid", partial(chance.getrandbits, 63)),
+        # There is one loop. asyncio would ask the system for the number of this process each time.
+        (asyncio, "get_running_loop", repeat(loop).__next__),
+        (events, "get_running_loop", repeat(loop).__next__),
+        (events, "_get_running_loop", repeat(loop).__next__),
+        (tasks, "current_task", partial(tasks.current_task, loop)),
     ]
     with ExitStack() as stack:
         for owner, name, value in replaced:
@@ -91,9 +99,9 @@ def quiet(*, is_told: bool, freezes: bool = True) -> Iterator[None]:
         gc.freeze()
     try:
         with (
-            mock.patch.object(gc, "collect", return_value=0),
-            mock.patch.object(gc, "freeze"),
-            mock.patch.object(gc, "unfreeze"),
+            mock.patch.object(gc, "collect", int),
+            mock.patch.object(gc, "freeze", int),
+            mock.patch.object(gc, "unfreeze", int),
             mock.patch.object(sys, "unraisablehook", _ignored),
             warnings.catch_warnings(),
         ):

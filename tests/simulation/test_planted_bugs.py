@@ -1,7 +1,8 @@
 """The simulation finds what it is for: each of these bugs breaks a promise in some seed."""
 
 import hashlib
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from typing import Any
 from unittest import mock
 
@@ -12,6 +13,7 @@ from simulation.simulation import Report, simulate
 from exchange.backend import barrier
 from exchange.db_processor import service as db_processor
 from exchange.db_processor import writer
+from exchange.engine.horizon import Horizon
 from exchange.engine.request_memory import RequestMemory
 from exchange.postgres_db.connection import reporting_failures
 from exchange.postgres_db.snapshot import Position
@@ -19,7 +21,7 @@ from exchange.redis import leadership, scripts
 from exchange.redis.leadership import Leadership
 from exchange.redis.outcomes import OUTCOMES
 from exchange.redis.scripts import Script
-from exchange.services.messages import OutcomeFrame, encode
+from exchange.services.messages import Outcome, OutcomeFrame, encode
 
 # Far more than it takes, since every change of the product makes other stories of the seeds.
 SEEDS_MAX = 100
@@ -61,11 +63,17 @@ def unfenced() -> Script:
     return script
 
 
+def forget_by_the_clock(_horizon: Horizon, time: int, _outcomes: Iterable[Outcome]) -> None:
+    """An engine that takes a clock far ahead for proof that a minute has passed."""
+    _horizon._smallest = deque([time - 60_000_000])
+
+
 Plant = tuple[Any, str, Any]
 
 PLANTS: dict[str, Plant] = {
     "publish, then append": (Leadership, "append", publish_then_append),
     "no memory of requests": (RequestMemory, "number", know_no_request),
+    "forgetting by the clock": (Horizon, "note", forget_by_the_clock),
     "a position without its rows": (db_processor, "write", move_then_write),
     "an engine that is not fenced": (leadership, "APPEND", unfenced()),
     "reads that do not wait": (barrier.Progress, "reach", do_not_wait),

@@ -38,7 +38,7 @@ from exchange.services.commands import AddAsset, AddMarket
 from exchange.services.fault_file import FaultFile
 from exchange.services.market_view import CANDLES_KEPT, RECENT_TRADES, MarketViews
 from exchange.services.markets import default_markets
-from exchange.services.messages import Outcome, Reason, Rejected
+from exchange.services.messages import Outcome, Reason, Rejected, Row
 from exchange.services.order_counts import OrderCounts
 from exchange.services.process import Health, until_stopped
 from exchange.services.proxies import Proxies
@@ -139,9 +139,11 @@ class Backend:
                 await outcomes.cluster(await cluster_uuid(dsn))
                 async with open_snapshot(dsn, application_name=NAME) as snapshot:
                     position = snapshot.position.number
-                    directory, views = await _load(snapshot, vault)
+                    control = await snapshot.control_rows()
+                    directory = Directory(vault, control)
+                    views = await _load_views(snapshot, control)
                     limits = await _load_order_limits(snapshot, self._current.limits)
-                    streams = await _load_user_streams(snapshot)
+                    streams = await _load_user_streams(snapshot, control)
                 connections = await pool(dsn, application_name=NAME, size_max=POOL_SIZE_MAX)
                 try:
                     is_strict = settings.ack == "postgres"
@@ -204,18 +206,16 @@ def _gateway(
     return Gateway(journal, outcomes, [*followers, pass_barrier], written)
 
 
-async def _load(snapshot: Snapshot, vault: Vault) -> tuple[Directory, MarketViews]:
-    rows = await snapshot.control_rows()
+async def _load_views(snapshot: Snapshot, control: Sequence[Row]) -> MarketViews:
     now = now_us()
     since = now - now % MINUTE - CANDLES_KEPT
-    views = MarketViews.load(
+    return MarketViews.load(
         snapshot.position.number,
-        rows=rows,
+        rows=control,
         levels=await snapshot.levels(),
         candles=await snapshot.candles(Interval.MINUTE_1, since),
         trades=await snapshot.recent_trades(RECENT_TRADES),
     )
-    return Directory(vault, rows), views
 
 
 async def _load_order_limits(snapshot: Snapshot, limits: ApiLimits) -> OrderLimits:
@@ -227,10 +227,10 @@ async def _load_order_limits(snapshot: Snapshot, limits: ApiLimits) -> OrderLimi
     return OrderLimits(limits, counts)
 
 
-async def _load_user_streams(snapshot: Snapshot) -> UserStreams:
+async def _load_user_streams(snapshot: Snapshot, control: Sequence[Row]) -> UserStreams:
     return UserStreams(
         snapshot.position.number,
-        await snapshot.control_rows(),
+        control,
         [*await snapshot.open_lists(), *await snapshot.orders_of_open_lists()],
     )
 
@@ -238,13 +238,11 @@ async def _load_user_streams(snapshot: Snapshot) -> UserStreams:
 async def _create_default_markets(state: State) -> None:
     """Give a new exchange the usual markets; several backends may do so at once, and crash."""
     assets, markets = default_markets()
-    commands: list[AddAsset | AddMarket] = [AddAsset(asset=asset) for asset in assets]
-    commands += [AddMarket(market=market) for market in markets]
     await _until_current(state)
     known, usual = set(state.directory.markets), {market.symbol for market in markets}
     if known < usual:
-        for command in commands:
-            await _ensure(state, command)
+        await asyncio.gather(*(_ensure(state, AddAsset(asset=asset)) for asset in assets))
+        await asyncio.gather(*(_ensure(state, AddMarket(market=market)) for market in markets))
         log.info("created the default markets", symbols=sorted(usual))
     # Work that returns would end the whole.
     await asyncio.Event().wait()

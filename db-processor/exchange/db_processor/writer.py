@@ -46,7 +46,6 @@ from exchange.services.messages import (
     Transfer,
     Withdrawal,
     encode,
-    requests_since,
 )
 from exchange.services.process import WorldFailed
 
@@ -181,12 +180,12 @@ class _Changes:
 
 
 def _known_requests(frames: Sequence[OutcomeFrame]) -> tuple[list[SignedRequest], int]:
-    """Those that the engine still knows behind the last frame, and which it has forgotten: each
-    frame makes it forget those of a deadline too long before its own time."""
+    """Those that the engine still knows behind the last frame, and from which deadline on it knows
+    those of before: each frame says what it makes it forget."""
     known: list[SignedRequest] = []
     since = 0
     for frame in reversed(frames):
-        since = max(since, requests_since(frame.time))
+        since = max(since, frame.requests_since)
         signed = (outcome.signed_request for outcome in frame.outcomes)
         known += [one for one in signed if one is not None and one.deadline >= since]
     return known, since

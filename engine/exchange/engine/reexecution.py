@@ -51,7 +51,7 @@ class Reexecution:
             if not _are_same(made, recorded):
                 return _difference(made, recorded)
             self._hash.update(made.rows)
-        self._engine.requests.forget(frame.time)
+        self._engine.requests.forget(frame.requests_since)
         self.position = frame.last
         if self._hash.value != frame.state_hash:
             return f"the state after {frame.last} has another hash than was journalled"

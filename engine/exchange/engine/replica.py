@@ -4,6 +4,7 @@ from collections import deque
 
 import structlog
 
+from exchange.engine.horizon import Horizon
 from exchange.engine.matching_engine import MatchingEngine
 from exchange.engine.state_hash import StateHash, last_states
 from exchange.postgres_db.snapshot import Snapshot, open_snapshot
@@ -41,6 +42,7 @@ class Replica:
         self.position = position
         self.loaded_position = position
         self.epoch = epoch
+        self._horizon = Horizon()
 
     def execute(self, commands: deque[AnyCommand | Undecodable], now: int) -> OutcomeFrame:
         """Take commands from the left, as many as fit a frame, and frame what they led to."""
@@ -86,7 +88,8 @@ class Replica:
             states = last_states(rows)
             self.engine.follow_all(frame.outcomes, rows, states.values())
             self.state_hash.take(states)
-            self.engine.requests.forget(frame.time)
+            self.engine.requests.forget(frame.requests_since)
+            self._horizon.note(frame.time, frame.outcomes)
             if self.state_hash.value != frame.state_hash:
                 raise HashMismatch(
                     f"The state after outcome {frame.last} is not the one that was journalled."
@@ -96,13 +99,16 @@ class Replica:
 
     def _frame(self, outcomes: tuple[Outcome, ...], now: int) -> OutcomeFrame:
         self.state_hash.update(row for outcome in outcomes for row in outcome.rows)
-        self.engine.requests.forget(now)
+        self._horizon.note(now, outcomes)
+        since = self._horizon.since
+        self.engine.requests.forget(since)
         frame = OutcomeFrame(
             epoch=self.epoch,
             previous=self.position,
             time=now,
             state_hash=self.state_hash.value,
             outcomes=outcomes,
+            forgets=since,
         )
         self.position = frame.last
         return frame

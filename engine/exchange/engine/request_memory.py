@@ -1,11 +1,7 @@
 """Which signed requests were executed lately, so that a repeat of one is answered, not executed."""
 
 from exchange.engine.hashing import MODULUS, message_hash
-from exchange.services.messages import (
-    SECOND_US,
-    SignedRequest,
-    requests_since,
-)
+from exchange.services.messages import SECOND_US, SignedRequest
 
 
 class RequestMemory:
@@ -38,9 +34,8 @@ class RequestMemory:
         self._hashes[second] = self._hashes.get(second, 0) + hashed
         self.hash = (self.hash + hashed) % MODULUS
 
-    def forget(self, time: int) -> None:
-        """Drop what is known no longer behind a frame of this time; cheap enough for every one."""
-        since = requests_since(time)
+    def forget(self, since: int) -> None:
+        """Drop what has a deadline before a whole second; cheap enough for every frame."""
         for past in [second for second in self._by_second if second * SECOND_US < since]:
             for request in self._by_second.pop(past):
                 del self._numbers[request]

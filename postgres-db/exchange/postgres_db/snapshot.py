@@ -6,6 +6,7 @@ All that a snapshot hands out are the messages that outcomes carry, equal field 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 import asyncpg
@@ -208,6 +209,7 @@ async def _await_schema(dsn: str, application_name: str) -> None:
             await asyncio.sleep(PAUSE_S)
 
 
+@cache
 def _fields(kind: type[msgspec.Struct]) -> str:
     return ", ".join(f'"{name}"' for name in column_names(kind))
 

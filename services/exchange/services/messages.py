@@ -39,9 +39,8 @@ years at full load would use up."""
 
 
 SECOND_US = 1_000_000
-REQUESTS_KEPT_US = 60 * SECOND_US
-"""How long behind its deadline a signed request is known. It may have waited in the journal
-meanwhile, and what only reduces exposure, such as a cancel, is executed however late it comes."""
+_ONCE_KEPT_US = 60 * SECOND_US
+"""How long behind its deadline a signed request was known, when the time of a frame decided."""
 
 
 class KeyKind(StrEnum):
@@ -574,7 +573,8 @@ class Outcome(Message, frozen=True, kw_only=True, tag=False):
 class OutcomeFrame(Message, frozen=True, kw_only=True, tag=False):
     """Outcomes that were appended together; `previous` is the number before its first one.
 
-    `state_hash` is that of the live state after the last one.
+    `state_hash` is that of the live state after the last one. What `forgets` says is decided by who
+    leads, and by nobody else; earlier versions did not write it.
     """
 
     epoch: int
@@ -582,15 +582,18 @@ class OutcomeFrame(Message, frozen=True, kw_only=True, tag=False):
     time: int
     state_hash: int
     outcomes: tuple[Outcome, ...]
+    forgets: int | None = None
 
     @property
     def last(self) -> int:
         return self.outcomes[-1].number
 
-
-def requests_since(time: int) -> int:
-    """The earliest deadline, a whole second, of the requests that are known behind a frame."""
-    return (time - REQUESTS_KEPT_US) // SECOND_US * SECOND_US
+    @property
+    def requests_since(self) -> int:
+        """The earliest deadline, a whole second, of the requests that are known behind it."""
+        if self.forgets is None:
+            return (self.time - _ONCE_KEPT_US) // SECOND_US * SECOND_US
+        return self.forgets
 
 
 encode = msgspec.json.Encoder().encode

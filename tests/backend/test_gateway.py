@@ -213,7 +213,9 @@ async def test_full_memory_sheds_orders_before_it_sheds_cancels(
     venue: Venue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway_module, "MEMORY_SHARE_FOR_ORDERS", 0.0)
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(60):
+        while not venue.gateway._memory_share:
+            await asyncio.sleep(0.01)  # it asks Redis first
 
     for command in (order(1), order_list(2), replacement(3)):
         with pytest.raises(NotExecuted) as refusal:

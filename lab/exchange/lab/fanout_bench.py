@@ -9,7 +9,14 @@ from msgspec import Struct
 from rich.progress import Progress
 
 from exchange.lab import running
-from exchange.lab.pacemakers import GoPacemaker, Market, OrderPacemaker, Pacemaker, in_flight
+from exchange.lab.pacemakers import (
+    GoPacemaker,
+    Market,
+    OrderPacemaker,
+    Pacemaker,
+    in_flight,
+    parts_of_one,
+)
 from exchange.lab.stream_load import MEGABYTE, StreamLoad, Turn, measure
 from exchange.lab.traders import SYMBOL, Trader
 from exchange.services.admin import Admin
@@ -100,6 +107,8 @@ def _contenders(
 ) -> list[_Contender]:
     admin = Admin(exchange.admin, exchange.admin_token)
     seller, buyer = (Trader(*running.funded_account(admin, name)) for name in ("seller", "buyer"))
+    rules = {"iceberg_parts": str(parts_of_one(options.updates))}
+    admin.post("markets", SYMBOL, "rules", body={"rules": rules})
     api_port, stream_port = urlsplit(exchange.api).port, urlsplit(exchange.ws).port
     assert api_port is not None
     assert stream_port is not None

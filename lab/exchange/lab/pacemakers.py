@@ -1,6 +1,6 @@
 """Who makes a server tick: each tick is as many messages to every listener.
 
-The exchange ticks by a market order that takes an iceberg slice by slice: every slice is a trade.
+The exchange ticks by a market order that takes slices of an iceberg: every slice is a trade.
 """
 
 import itertools
@@ -16,9 +16,11 @@ from exchange.lab.http_load import is_whole
 from exchange.lab.stream_crowd import BUFFER_BYTES, CrowdFault, upgrade
 from exchange.lab.traders import Signer, Trader
 
-IN_FLIGHT_MIN, IN_FLIGHT_SOCKETS = 2, 2_000
-STOCK = 100
-"""So many icebergs lie in the book; an account may have 200 orders."""
+IN_FLIGHT_MIN, IN_FLIGHT_SOCKETS = 2, 12_000
+TICKS_OF_ONE = 20
+"""An iceberg is for so many ticks: putting it into the book shall cost little beside them."""
+STOCK = 1_000
+"""For so many ticks icebergs lie in the book; an account may have 200 orders."""
 SLICE = 0.1
 PRICES = 10_000
 GO = b"\x81\x82\0\0\0\0go"
@@ -65,13 +67,21 @@ class GoPacemaker:
 
 
 class Market(Struct):
-    """Two accounts, one of which has icebergs in the book, which stay there between turns."""
+    """Two accounts, one of which has icebergs in the book, which stay there between turns.
+
+    `stock` is for how many ticks they are.
+    """
 
     port: int
     seller: Trader
     buyer: Trader
     stock: int = 0
     made: int = 0
+
+
+def parts_of_one(updates: int) -> int:
+    """How many slices an iceberg has; the market must allow as many (`iceberg_parts`)."""
+    return updates * TICKS_OF_ONE
 
 
 class OrderPacemaker:
@@ -82,7 +92,7 @@ class OrderPacemaker:
     ) -> None:
         self._market, port = market, market.port
         self._seller, self._buyer = Signer(market.seller), Signer(market.buyer)
-        self._quantity = updates * SLICE
+        self._updates = updates
         self._names = itertools.count(time.time_ns())
         self._making = [_Connection(selector, port, self._have_made) for _ in range(in_flight)]
         self._taking = [_Connection(selector, port, lambda: None) for _ in range(in_flight)]
@@ -93,7 +103,7 @@ class OrderPacemaker:
         if idle is None or not self._market.stock:
             return False
         self._market.stock -= 1
-        idle.send(self._buyer.order(f"side=BUY&type=MARKET&{self._amount()}"))
+        idle.send(self._buyer.order(f"side=BUY&type=MARKET&{self._amount(self._updates)}"))
         self._make()
         return True
 
@@ -108,19 +118,21 @@ class OrderPacemaker:
     def _make(self) -> None:
         """Fill up the stock."""
         idle = [one for one in self._making if one.is_idle]
-        missing = STOCK - self._market.stock - (len(self._making) - len(idle))
-        terms = f"side=SELL&type=LIMIT&timeInForce=GTC&icebergQty={SLICE}"
-        for connection in idle[: max(0, missing)]:
+        coming = self._market.stock + (len(self._making) - len(idle)) * TICKS_OF_ONE
+        amount = parts_of_one(self._updates)
+        for connection in idle[: max(0, STOCK - coming) // TICKS_OF_ONE]:
             # Each has a price of its own: slices of one price are taken by turns.
             self._market.made += 1
             price = 100 + self._market.made % PRICES / 100
-            connection.send(self._seller.order(f"{terms}&price={price:.2f}&{self._amount()}"))
+            terms = f"side=SELL&type=LIMIT&timeInForce=GTC&icebergQty={SLICE}&price={price:.2f}"
+            connection.send(self._seller.order(f"{terms}&{self._amount(amount)}"))
 
-    def _amount(self) -> str:
-        return f"quantity={self._quantity:.1f}&newClientOrderId=t{next(self._names)}"
+    def _amount(self, slices: int) -> str:
+        name = f"t{next(self._names)}"
+        return f"quantity={slices * SLICE:.1f}&newClientOrderId={name}&newOrderRespType=ACK"
 
     def _have_made(self) -> None:
-        self._market.stock += 1
+        self._market.stock += TICKS_OF_ONE
         self._make()
 
 

@@ -234,7 +234,8 @@ def fanout(
     """Trades to many sockets, beside a server that hands each message to `websockets.broadcast`.
 
     Both get the next tick when all have heard the one so many before (fewer where there are more
-    sockets): the numbers are those of a server that always has something to do. An age is the time from a message to its arrival.
+    sockets): the numbers are those of a server that always has something to do. An age is the time
+    from a message to its arrival.
 
     Example: exchange bench fanout --sockets 1000 --seconds 10 --deaf 10
     """
@@ -394,10 +395,7 @@ def _print(report: Report) -> None:
             f"{row.p99_ms:.2f}",
             f"{row.p99_9_ms:.2f}",
         )
-    console = Console()
-    console.print(table)
-    for name, ratio in report.ratios.items():
-        console.print(f"{name}: {ratio:.2f}")
+    _show(table, report.ratios)
 
 
 def _print_scaling(report: scaling_bench.Report) -> None:
@@ -414,10 +412,7 @@ def _print_scaling(report: scaling_bench.Report) -> None:
             f"{row.p99_ms:.2f}",
             *(f"{row.cpu_us[one]:.0f}" for one in parts),
         )
-    console = Console()
-    console.print(table)
-    for name, ratio in report.ratios.items():
-        console.print(f"{name}: {ratio:.2f}")
+    _show(table, report.ratios)
 
 
 def _print_fanout(report: fanout_bench.Report) -> None:
@@ -436,9 +431,13 @@ def _print_fanout(report: fanout_bench.Report) -> None:
             f"{row.deaf_closed} of {row.deaf}" if row.deaf else "",
             f"{row.memory_mb:.0f}" if row.memory_mb else "",
         )
+    _show(table, report.ratios)
+
+
+def _show(table: Table, ratios: dict[str, float]) -> None:
     console = Console()
     console.print(table)
-    for name, ratio in report.ratios.items():
+    for name, ratio in ratios.items():
         console.print(f"{name}: {ratio:.2f}")
 
 

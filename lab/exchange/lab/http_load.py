@@ -1,8 +1,9 @@
 """An HTTP load generator that costs little: the server under test shares its machine."""
 
 import asyncio
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 from msgspec import Struct
@@ -22,6 +23,17 @@ class Load(Struct, frozen=True):
     @property
     def per_second(self) -> float:
         return len(self.latencies) / self.seconds
+
+
+def median_ms(loads: Iterable[Load], percent: float) -> float:
+    """A percentile of the latencies of each, and of these the median."""
+    return round(statistics.median(one.latencies.percentile_ms(percent) for one in loads), 3)
+
+
+def median_ratio(ours: Sequence[Load], theirs: Sequence[Load]) -> float:
+    """Of the rates of those that were measured beside each other."""
+    pairs = zip(ours, theirs, strict=True)
+    return round(statistics.median(one.per_second / other.per_second for one, other in pairs), 3)
 
 
 class Client:

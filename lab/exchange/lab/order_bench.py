@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from rich.progress import Progress
 
 from exchange.lab import running
-from exchange.lab.http_load import Load, get, load
+from exchange.lab.http_load import Load, get, load, median_ms, median_ratio
 from exchange.lab.socket_load import socket_load
 from exchange.lab.traders import Signer, Trader, order_requests, plain_requests, socket_requests
 from exchange.services.admin import Admin
@@ -198,26 +198,19 @@ def checked(measured: Load) -> Load:
 
 def _report(loads: dict[str, list[Load]]) -> Report:
     rows = [_row(name, rounds) for name, rounds in loads.items()]
-    return Report(rows, {name: _ratio(loads, *pair) for name, pair in RATIOS.items()})
-
-
-def _ratio(loads: dict[str, list[Load]], ours: str, theirs: str) -> float:
-    pairs = zip(loads[ours], loads[theirs], strict=True)
-    return round(statistics.median(one.per_second / other.per_second for one, other in pairs), 3)
+    pairs = {name: (loads[ours], loads[theirs]) for name, (ours, theirs) in RATIOS.items()}
+    return Report(rows, {name: median_ratio(*pair) for name, pair in pairs.items()})
 
 
 def _row(name: str, rounds: list[Load]) -> Row:
     rates = [one.per_second for one in rounds]
-
-    def percentile(percent: float) -> float:
-        return round(statistics.median(one.latencies.percentile_ms(percent) for one in rounds), 3)
 
     return Row(
         name,
         round(statistics.median(rates), 1),
         round(min(rates), 1),
         round(max(rates), 1),
-        percentile(50),
-        percentile(99),
-        percentile(99.9),
+        median_ms(rounds, 50),
+        median_ms(rounds, 99),
+        median_ms(rounds, 99.9),
     )

@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from exchange.lab import running
 from exchange.lab.chaos.subject import Subject, exchange
-from exchange.lab.http_load import Load, load
+from exchange.lab.http_load import Load, load, median_ms, median_ratio
 from exchange.lab.order_bench import checked
 from exchange.lab.stream_load import cpu_of
 from exchange.lab.traders import Trader, order_requests
@@ -139,24 +139,14 @@ def _cpu(subject: Subject, backends: list[int]) -> dict[str, float]:
 
 def _report(measured: dict[int, list[_Turn]]) -> Report:
     first, *more = measured
-    ratios = {f"{count}_vs_{first}": _ratio(measured[count], measured[first]) for count in more}
+    loads = {count: [turn.load for turn in turns] for count, turns in measured.items()}
+    ratios = {f"{count}_vs_{first}": median_ratio(loads[count], loads[first]) for count in more}
     return Report([_row(count, turns) for count, turns in measured.items()], ratios)
 
 
-def _ratio(ours: list[_Turn], theirs: list[_Turn]) -> float:
-    pairs = zip(ours, theirs, strict=True)
-    return round(
-        statistics.median(one.load.per_second / other.load.per_second for one, other in pairs), 3
-    )
-
-
 def _row(count: int, turns: list[_Turn]) -> Row:
-    rates = [one.load.per_second for one in turns]
-
-    def percentile(percent: float) -> float:
-        return round(
-            statistics.median(one.load.latencies.percentile_ms(percent) for one in turns), 3
-        )
+    loads = [turn.load for turn in turns]
+    rates = [one.per_second for one in loads]
 
     def cpu(name: str) -> float:
         return statistics.median(
@@ -168,7 +158,7 @@ def _row(count: int, turns: list[_Turn]) -> Row:
         round(statistics.median(rates), 1),
         round(min(rates), 1),
         round(max(rates), 1),
-        percentile(50),
-        percentile(99),
+        median_ms(loads, 50),
+        median_ms(loads, 99),
         {name: round(cpu(name), 1) for name in turns[0].cpu_seconds},
     )

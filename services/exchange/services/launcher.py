@@ -110,6 +110,7 @@ class _Task(NamedTuple):
 
     def await_end(self) -> None:
         """Raises LauncherFault where it has failed."""
+        # In turns: a wish to stop has to be heard while it works.
         while self.process.poll() is None:
             self.while_waiting()
             time.sleep(_TURN_S)

@@ -26,15 +26,16 @@ from exchange.lab.chaos import run as chaos_run
 from exchange.lab.chaos import subject as chaos_subject
 from exchange.lab.market import simulation
 from exchange.lab.order_bench import BenchFault, Report
+from exchange.lab.remote_exchange import RemoteExchange
 from exchange.lab.stream_crowd import CrowdFault
-from exchange.services.admin import AdminFault
+from exchange.services.admin import Admin, AdminFault
 from exchange.services.recordings import BadRecord, RecordedOrder, read_orders
 from exchange.services.run_file import Run, default_folder
 from exchange.services.settings import Settings
 
 app = typer.Typer(name="exchange", no_args_is_help=True, pretty_exceptions_enable=False)
 bench = typer.Typer(
-    help="Measure, side by side and in turns; every bench starts all that it needs.",
+    help="Measure, side by side and in turns; a bench starts all that it needs.",
     no_args_is_help=True,
 )
 app.add_typer(bench, name="bench")
@@ -80,6 +81,22 @@ def scaling(
         list[int] | None,
         typer.Option(min=1, max=32, help="On one port; may be repeated.  [default: 1, 2, 3]"),
     ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL", help="Instead, a backend of an exchange that runs already; repeat it."
+        ),
+    ] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=URL", help="With --at: a process whose CPU to tell, by its METRICS_ADDR."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="With --at: its admin API is that of this folder."),
+    ] = None,
     seconds: Annotated[float, typer.Option(min=0.5, max=60, help="Length of a turn.")] = 5.0,
     rounds: Annotated[int, typer.Option(min=1, max=20, help="Turns of each number.")] = 3,
     connections: Annotated[
@@ -87,23 +104,60 @@ def scaling(
     ] = 256,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
 ) -> None:
-    """Signed, durable orders over REST through one backend, and through several on one port.
+    """Signed, durable orders over REST through one backend, and through several.
 
-    Beside what goes through it says what an order costs each process: from that follows what more
-    cores, or more machines, would take.
+    On one port, of an exchange that it starts, the backends share a machine: what an order costs
+    each process says what more cores would take. With --at there is no need to conclude: the load
+    goes to the first of these addresses, to the first two, and so on to all of them.
+
+    For that it makes accounts of its own, which it stops at the end, by the admin API of ADMIN_URL
+    with ADMIN_TOKEN or ADMIN_TOKEN_FILE. Nobody else may trade there meanwhile.
 
     Example: exchange bench scaling --backends 1 --backends 2
+    Example: exchange bench scaling --at http://10.0.0.2:8080 --at http://10.0.0.3:8080
     """
-    options = scaling_bench.Options(backends or [1, 2, 3], seconds, rounds, connections)
+    if at:
+        counts = list(range(1, len(at) + 1))
+    elif metrics or data:
+        raise typer.BadParameter("--metrics and --data are for --at.")
+    else:
+        counts = backends or [1, 2, 3]
+    if at and backends:
+        raise typer.BadParameter(
+            "With --at it is one address, two, and so on: leave out --backends."
+        )
+    if at and len(at) > min(connections, 32):
+        raise typer.BadParameter("--at are 32 at most, and each needs one of the --connections.")
+    meters = [_meter(text) for text in metrics or ()]
+    options = scaling_bench.Options(counts, seconds, rounds, connections)
     with Progress(console=Console(stderr=True), disable=json) as progress:
         try:
-            report = scaling_bench.run(options, progress)
-        except (BenchFault, chaos_subject.SubjectFault, TimeoutError) as fault:
+            if at:
+                _end_as_at_ctrl_c()
+                remote = RemoteExchange(at, Admin.find(data), meters)
+                report = scaling_bench.run_elsewhere(options, remote, progress)
+            else:
+                report = scaling_bench.run(options, progress)
+        except (BenchFault, chaos_subject.SubjectFault, AdminFault, OSError) as fault:
             sys.exit(str(fault))
     if json:
         print(msgspec.json.encode(report).decode())
     else:
         _print_scaling(report)
+
+
+def _end_as_at_ctrl_c() -> None:
+    """So that whatever ends it, accounts of the bench are stopped first."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
+def _meter(text: str) -> tuple[str, str]:
+    name, separator, url = text.partition("=")
+    if not name or not separator:
+        raise typer.BadParameter(f"--metrics is like engine=http://10.0.0.2:9100, not {text!r}.")
+    return name, url
 
 
 @bench.command()

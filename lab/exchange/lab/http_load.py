@@ -9,6 +9,7 @@ from typing import cast
 from msgspec import Struct
 
 from exchange.lab.histogram import Histogram
+from exchange.services.settings import Address
 
 FAILURES_KEPT = 10
 
@@ -128,6 +129,28 @@ async def load(
     async with asyncio.timeout(seconds + 10):
         await asyncio.gather(*(connection.done for connection in opened))
     return summary(time.perf_counter() - began, [connection.client for connection in opened])
+
+
+async def spread_load(
+    servers: Sequence[Address],
+    next_request: Callable[[], bytes],
+    *,
+    connections: int,
+    seconds: float,
+) -> Load:
+    """A closed loop over several servers at a time, which share the connections evenly."""
+    shares = [len(range(place, connections, len(servers))) for place in range(len(servers))]
+    parts = await asyncio.gather(
+        *(
+            load(server.host, server.port, next_request, connections=share, seconds=seconds)
+            for server, share in zip(servers, shares, strict=True)
+        )
+    )
+    return Load(
+        max(part.seconds for part in parts),
+        Histogram(part.latencies for part in parts),
+        [failure for part in parts for failure in part.failures],
+    )
 
 
 def summary(seconds: float, clients: list[Client]) -> Load:

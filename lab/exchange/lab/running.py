@@ -117,7 +117,7 @@ def wait_for_answer(url: str) -> None:
             return True
         return False
 
-    _wait_until(answers, f"{url} does not answer")
+    wait_until(answers, f"{url} does not answer")
 
 
 def _wait_for_port(port: int) -> None:
@@ -126,13 +126,16 @@ def _wait_for_port(port: int) -> None:
             return True
         return False
 
-    _wait_until(listens, f"nobody listens on port {port}")
+    wait_until(listens, f"nobody listens on port {port}")
 
 
-def _wait_until(condition: Callable[[], bool], otherwise: str) -> None:
-    """A process that starts tells nobody when it is there: it has to be asked."""
-    end = time.monotonic() + START_S_MAX
+def wait_until(condition: Callable[[], bool], otherwise: str, s_max: float = START_S_MAX) -> None:
+    """A process that starts tells nobody when it is there: it has to be asked.
+
+    Raises TimeoutError with that text.
+    """
+    end = time.monotonic() + s_max
     while not condition():
         if time.monotonic() > end:
-            raise TimeoutError(f"{otherwise} after {START_S_MAX:.0f} s")
+            raise TimeoutError(f"{otherwise} after {s_max:.0f} s")
         time.sleep(LOOK_S)

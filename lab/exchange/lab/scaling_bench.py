@@ -1,10 +1,13 @@
-"""`exchange bench scaling`: orders through one backend, and through several on the same port."""
+"""`exchange bench scaling`: orders through one backend, and through several.
+
+They are on one port of an exchange of its own, or at addresses of one that runs already.
+"""
 
 import contextlib
 import os
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -14,12 +17,14 @@ from rich.progress import Progress
 
 from exchange.lab import running
 from exchange.lab.chaos.subject import Subject, exchange
-from exchange.lab.http_load import Load, load, median_ms, median_ratio
+from exchange.lab.http_load import Load, median_ms, median_ratio, spread_load
 from exchange.lab.order_bench import checked
+from exchange.lab.remote_exchange import RemoteExchange
 from exchange.lab.stream_load import cpu_of
 from exchange.lab.traders import Trader, order_requests
 from exchange.services.admin import Admin
 from exchange.services.embedded import free_port
+from exchange.services.settings import Address, parse_address
 
 WARM_UP_S = 1.0
 TRADERS = 20
@@ -28,7 +33,7 @@ PARTS = ("engine", "db-processor", "websocket", "redis")
 
 
 class Options(Struct, frozen=True):
-    """How long and how hard; all of it is bounded by the command line."""
+    """How many backends in which turn, how long and how hard; the command line bounds all of it."""
 
     backends: list[int]
     seconds: float
@@ -47,7 +52,7 @@ class Row(Struct, frozen=True):
     p99_ms: float
     cpu_us: dict[str, float]
     """By process: microseconds of one core for one order; of the backends, all together. 0 where
-    that cannot be seen."""
+    that cannot be seen; elsewhere, of those who were asked for it."""
 
 
 class Report(Struct, frozen=True):
@@ -66,24 +71,57 @@ def run(options: Options, progress: Progress) -> Report:
     """Start an exchange; for each turn start the further backends, let them work, and stop them."""
     # Whatever is started from here shares its port with others, and Ctrl-C reaches all of it.
     os.environ["SERVER_SHARE_PORT"] = "1"
-    turns = len(options.backends) * options.rounds
-    steps = progress.add_task("starting an exchange", total=turns)
-    measured: dict[int, list[_Turn]] = {count: [] for count in options.backends}
     with exchange(None) as subject:
-        traders = _traders(subject)
-        for number in range(options.rounds):
-            for count in options.backends:
-                text = f"round {number + 1}: backends on one port: {count}"
-                progress.update(steps, description=text)
-                with _backends(subject, count) as pids:
-                    measured[count].append(_take_turn(subject, pids, traders, options))
-                progress.update(steps, advance=1)
+        admin = Admin(subject.run.admin, subject.run.admin_token)
+        traders = [Trader(*running.funded_account(admin, f"bench-{one}")) for one in range(TRADERS)]
+        requests = order_requests(traders, seed=1)
+        # The kernel divides the connections to it.
+        door = parse_address("the API", subject.run.api)
+
+        def turn(count: int) -> _Turn:
+            with _backends(subject, count) as pids:
+                return _take_turn([door], requests, partial(_cpu, subject, pids), options)
+
+        return _in_turns(turn, options, progress, "backends on one port")
+
+
+def run_elsewhere(options: Options, remote: RemoteExchange, progress: Progress) -> Report:
+    """Let the first few backends of an exchange that runs already work; the others look on."""
+    with remote.traders(TRADERS) as traders:
+        requests = order_requests(traders, seed=1)
+
+        def turn(count: int) -> _Turn:
+            return _take_turn(remote.backends[:count], requests, remote.cpu_seconds, options)
+
+        return _in_turns(turn, options, progress, "backends at addresses of their own")
+
+
+def _in_turns(
+    take_turn: Callable[[int], _Turn], options: Options, progress: Progress, what: str
+) -> Report:
+    """One round after another, so that whatever the machines do meanwhile happens to all counts."""
+    steps = progress.add_task("", total=len(options.backends) * options.rounds)
+    measured: dict[int, list[_Turn]] = {count: [] for count in options.backends}
+    for number in range(options.rounds):
+        for count in options.backends:
+            progress.update(steps, description=f"round {number + 1}: {what}: {count}")
+            measured[count].append(take_turn(count))
+            progress.update(steps, advance=1)
     return _report(measured)
 
 
-def _traders(subject: Subject) -> list[Trader]:
-    admin = Admin(subject.run.admin, subject.run.admin_token)
-    return [Trader(*running.funded_account(admin, f"bench-{one}")) for one in range(TRADERS)]
+def _take_turn(
+    backends: Sequence[Address],
+    requests: Callable[[], bytes],
+    cpu_seconds: Callable[[], dict[str, float]],
+    options: Options,
+) -> _Turn:
+    burst = partial(spread_load, backends, requests, connections=options.connections)
+    checked(uvloop.run(burst(seconds=WARM_UP_S)))
+    before = cpu_seconds()
+    loaded = checked(uvloop.run(burst(seconds=options.seconds)))
+    after = cpu_seconds()
+    return _Turn(loaded, {name: after[name] - before[name] for name in after})
 
 
 @contextlib.contextmanager
@@ -114,21 +152,6 @@ def _backend(subject: Subject, metrics_port: int) -> Iterator[int]:
     }
     with running.process([sys.executable, "-m", "exchange.backend"], variables) as started:
         yield started.pid
-
-
-def _take_turn(
-    subject: Subject, backends: list[int], traders: list[Trader], options: Options
-) -> _Turn:
-    port = urlsplit(subject.run.api).port
-    assert port is not None
-    burst = partial(
-        load, "127.0.0.1", port, order_requests(traders, seed=1), connections=options.connections
-    )
-    checked(uvloop.run(burst(seconds=WARM_UP_S)))
-    before = _cpu(subject, backends)
-    loaded = checked(uvloop.run(burst(seconds=options.seconds)))
-    after = _cpu(subject, backends)
-    return _Turn(loaded, {name: after[name] - before[name] for name in after})
 
 
 def _cpu(subject: Subject, backends: list[int]) -> dict[str, float]:

@@ -71,6 +71,7 @@ def run(options: Options, progress: Progress) -> Report:
     """Start an exchange; for each turn start the further backends, let them work, and stop them."""
     # Whatever is started from here shares its port with others, and Ctrl-C reaches all of it.
     os.environ["SERVER_SHARE_PORT"] = "1"
+    steps = progress.add_task("starting an exchange", total=None)
     with exchange(None) as subject:
         admin = Admin(subject.run.admin, subject.run.admin_token)
         traders = [Trader(*running.funded_account(admin, f"bench-{one}")) for one in range(TRADERS)]
@@ -82,31 +83,32 @@ def run(options: Options, progress: Progress) -> Report:
             with _backends(subject, count) as pids:
                 return _take_turn([door], requests, partial(_cpu, subject, pids), options)
 
-        return _in_turns(turn, options, progress, "backends on one port")
+        return _in_turns(turn, options, partial(progress.update, steps), "backends on one port")
 
 
 def run_elsewhere(options: Options, remote: RemoteExchange, progress: Progress) -> Report:
     """Let the first few backends of an exchange that runs already work; the others look on."""
+    steps = progress.add_task("making accounts", total=None)
     with remote.traders(TRADERS) as traders:
         requests = order_requests(traders, seed=1)
 
         def turn(count: int) -> _Turn:
             return _take_turn(remote.backends[:count], requests, remote.cpu_seconds, options)
 
-        return _in_turns(turn, options, progress, "backends at addresses of their own")
+        return _in_turns(turn, options, partial(progress.update, steps), "addresses")
 
 
 def _in_turns(
-    take_turn: Callable[[int], _Turn], options: Options, progress: Progress, what: str
+    take_turn: Callable[[int], _Turn], options: Options, show: Callable[..., None], what: str
 ) -> Report:
     """One round after another, so that whatever the machines do meanwhile happens to all counts."""
-    steps = progress.add_task("", total=len(options.backends) * options.rounds)
+    show(total=len(options.backends) * options.rounds)
     measured: dict[int, list[_Turn]] = {count: [] for count in options.backends}
     for number in range(options.rounds):
         for count in options.backends:
-            progress.update(steps, description=f"round {number + 1}: {what}: {count}")
+            show(description=f"round {number + 1}: {what}: {count}")
             measured[count].append(take_turn(count))
-            progress.update(steps, advance=1)
+            show(advance=1)
     return _report(measured)
 
 

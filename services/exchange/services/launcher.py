@@ -324,7 +324,7 @@ class Launcher:
 
     def _start_demo(self) -> None:
         # An ordinary client of what runs already: nothing waits for it.
-        self._start_module(DEMO, "exchange.lab", "simulate", "--data", str(self._folder))
+        self._start_module(DEMO, "exchange.lab.market", "--data", str(self._folder))
 
     def _start_module(self, name: str, module: str, *arguments: str) -> None:
         log, environment = self._log(name), self._environment(name)

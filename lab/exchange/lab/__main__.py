@@ -112,18 +112,9 @@ def scaling(
     Example: exchange bench scaling --backends 1 --backends 2
     Example: exchange bench scaling --at http://10.0.0.2:8080 --at http://10.0.0.3:8080
     """
-    if at:
-        counts = list(range(1, len(at) + 1))
-    elif metrics or data:
+    if not at and (metrics or data):
         raise typer.BadParameter("--metrics and --data are for --at.")
-    else:
-        counts = backends or [1, 2, 3]
-    if at and backends:
-        raise typer.BadParameter(
-            "With --at it is one address, two, and so on: leave out --backends."
-        )
-    if at and len(at) > min(connections, 32):
-        raise typer.BadParameter("--at are 32 at most, and each needs one of the --connections.")
+    counts = _places(at, backends, connections) if at else backends or [1, 2, 3]
     meters = [_meter(text) for text in metrics or ()]
     options = scaling_bench.Options(counts, seconds, rounds, connections)
     with Progress(console=Console(stderr=True), disable=json) as progress:
@@ -140,6 +131,15 @@ def scaling(
         print(msgspec.json.encode(report).decode())
     else:
         _print_scaling(report)
+
+
+def _places(at: list[str], backends: list[int] | None, connections: int) -> list[int]:
+    """How many of the addresses take part in which turn."""
+    if backends:
+        raise typer.BadParameter("--at is one address, then two, and so on: leave out --backends.")
+    if len(at) > min(connections, 32):
+        raise typer.BadParameter("--at are 32 at most, and each needs one of the --connections.")
+    return list(range(1, len(at) + 1))
 
 
 def _end_as_at_ctrl_c() -> None:

@@ -20,7 +20,7 @@ from typing import Annotated
 
 import typer
 
-from exchange.lab import running
+from exchange.lab import running, slow_cable
 from exchange.services.embedded import Postgres, Redis, Server
 from exchange.services.own_exchange import OwnExchange, own_exchange
 
@@ -75,6 +75,9 @@ def main(
     bench: typer.Context,
     machines: Annotated[int, typer.Argument(min=1, max=32, help="How many, each with a backend.")],
     share: Annotated[float, typer.Option(min=0.05, max=1, help="Of a core, for each.")] = 0.2,
+    delay_ms: Annotated[
+        float, typer.Option(min=0, max=100, help="Of each cable, one way; for few connections.")
+    ] = 0.0,
 ) -> None:
     """Measure backends as if they were on several machines.
 
@@ -93,7 +96,7 @@ def main(
         exchange = _hub(folder, stack)
         addresses = [f"198.18.0.{2 + number}" for number in range(machines)]
         for address in addresses:
-            stack.enter_context(_machine(address, share, exchange))
+            stack.enter_context(_machine(address, share, delay_ms / 1_000, exchange))
         for address in addresses:
             running.wait_for_answer(f"http://{address}:{METRICS_PORT}/ready")
         sys.exit(subprocess.call([*_bench(exchange, addresses), *bench.args]))
@@ -121,7 +124,7 @@ def _started(server: Server) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def _machine(address: str, share: float, exchange: OwnExchange) -> Iterator[None]:
+def _machine(address: str, share: float, delay_s: float, exchange: OwnExchange) -> Iterator[None]:
     """Its network ends with its process."""
     variables = {
         "SERVER_ADDR": f"0.0.0.0:{API_PORT}",
@@ -138,7 +141,10 @@ def _machine(address: str, share: float, exchange: OwnExchange) -> Iterator[None
             is_apart = (cgroup / "cgroup.procs").read_text
             running.wait_until(lambda: is_apart() != "", f"The machine {address} does not start")
             cable = f"to-{address.rpartition('.')[2]}"
-            _ip("link", "add", cable, "type", "veth", "peer", "name", "port")
+            if delay_s:
+                slow_cable.lay(cable, "port", delay_s)
+            else:
+                _ip("link", "add", cable, "type", "veth", "peer", "name", "port")
             _ip("link", "set", "port", "netns", str(machine.pid))
             _ip("link", "set", cable, "master", "bridge", "up")
             yield

@@ -27,7 +27,6 @@ from exchange.services.commands import (
     Withdraw,
 )
 from exchange.services.markets import ExchangeRules, Feature, Mode, Rules, Tier
-from exchange.services.messages import Order
 from exchange.services.orders import (
     Contingency,
     OrderStatus,
@@ -35,6 +34,9 @@ from exchange.services.orders import (
     SelfTrade,
     Side,
     TimeInForce,
+)
+from exchange.services.rows import (
+    Order,
 )
 
 CENT = UNIT // 100

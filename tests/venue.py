@@ -30,22 +30,24 @@ from exchange.services.commands import (
 )
 from exchange.services.markets import Asset, ExchangeRules, Market, Mode, Rules
 from exchange.services.messages import (
-    Act,
     Created,
     Listed,
-    Order,
-    OrderList,
     Outcome,
     Placed,
-    PreventedMatch,
     Reason,
     Rejected,
+)
+from exchange.services.orders import Contingency, OrderStatus, OrderType, SelfTrade, Side
+from exchange.services.rows import (
+    Act,
+    Order,
+    OrderList,
+    PreventedMatch,
     Row,
     Trade,
     Transfer,
     Withdrawal,
 )
-from exchange.services.orders import Contingency, OrderStatus, OrderType, SelfTrade, Side
 
 UNIT = 10**8
 SYMBOL = "SOLUSDC"

@@ -19,7 +19,10 @@ from venue import (
 
 from exchange.services.commands import ChangeExchange, ChangeMarket
 from exchange.services.markets import Feature, Market, Mode
-from exchange.services.messages import AveragePrices, Done, Reason
+from exchange.services.messages import (
+    Done,
+    Reason,
+)
 from exchange.services.orders import (
     ExpiryReason,
     OrderStatus,
@@ -27,6 +30,9 @@ from exchange.services.orders import (
     SelfTrade,
     Side,
     TimeInForce,
+)
+from exchange.services.rows import (
+    AveragePrices,
 )
 
 BUY, SELL = Side.BUY, Side.SELL

@@ -19,7 +19,10 @@ from venue import (
 
 from exchange.services.commands import NewOrder, PlaceList
 from exchange.services.markets import Feature
-from exchange.services.messages import Canceled, Order, OrderList, Reason
+from exchange.services.messages import (
+    Canceled,
+    Reason,
+)
 from exchange.services.orders import (
     Contingency,
     ExpiryReason,
@@ -28,6 +31,10 @@ from exchange.services.orders import (
     OrderType,
     Side,
     TimeInForce,
+)
+from exchange.services.rows import (
+    Order,
+    OrderList,
 )
 
 BUY, SELL = Side.BUY, Side.SELL

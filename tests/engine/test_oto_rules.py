@@ -18,7 +18,10 @@ from venue import (
 
 from exchange.services.commands import NewOrder, PlaceList
 from exchange.services.markets import Feature
-from exchange.services.messages import Canceled, Order, OrderList, Reason
+from exchange.services.messages import (
+    Canceled,
+    Reason,
+)
 from exchange.services.orders import (
     ExpiryReason,
     ListStatus,
@@ -26,6 +29,10 @@ from exchange.services.orders import (
     OrderType,
     Side,
     TimeInForce,
+)
+from exchange.services.rows import (
+    Order,
+    OrderList,
 )
 
 BUY, SELL = Side.BUY, Side.SELL

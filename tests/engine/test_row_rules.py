@@ -26,16 +26,18 @@ from exchange.services.markets import Market
 from exchange.services.messages import (
     JUMP,
     Done,
+    Outcome,
+    Reason,
+    Rejected,
+)
+from exchange.services.orders import OrderStatus, OrderType, SelfTrade, Side
+from exchange.services.rows import (
     Level,
     Order,
     OrderList,
-    Outcome,
     PreventedMatch,
-    Reason,
-    Rejected,
     Trade,
 )
-from exchange.services.orders import OrderStatus, OrderType, SelfTrade, Side
 
 BUY, SELL = Side.BUY, Side.SELL
 STOP = OrderType.STOP_LOSS

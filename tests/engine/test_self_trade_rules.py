@@ -16,7 +16,9 @@ from venue import (
     trades,
 )
 
-from exchange.services.messages import Order, PreventedMatch, Reason
+from exchange.services.messages import (
+    Reason,
+)
 from exchange.services.orders import (
     ExpiryReason,
     ListStatus,
@@ -25,6 +27,10 @@ from exchange.services.orders import (
     SelfTrade,
     Side,
     TimeInForce,
+)
+from exchange.services.rows import (
+    Order,
+    PreventedMatch,
 )
 
 BUY, SELL = Side.BUY, Side.SELL

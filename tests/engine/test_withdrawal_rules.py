@@ -15,12 +15,14 @@ from exchange.services.commands import (
     RevokeKey,
 )
 from exchange.services.messages import (
-    Author,
     Created,
-    KeyKind,
     Outcome,
     Reason,
     Repeated,
+)
+from exchange.services.rows import (
+    Author,
+    KeyKind,
     Transfer,
     TransferKind,
     Withdrawal,

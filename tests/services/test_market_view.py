@@ -23,14 +23,16 @@ from exchange.services.market_view import RECENT_TRADES, MarketView, MarketViews
 from exchange.services.markets import Mode
 from exchange.services.messages import (
     JUMP,
-    Beginning,
-    Counters,
     Outcome,
     Placed,
+)
+from exchange.services.orders import Side
+from exchange.services.rows import (
+    Beginning,
+    Counters,
     Row,
     Trade,
 )
-from exchange.services.orders import Side
 
 
 class ObviousView:

@@ -13,7 +13,8 @@ from exchange.backend.formats import (
     rate,
 )
 from exchange.services.markets import Asset, ExchangeRules, Market
-from exchange.services.messages import (
+from exchange.services.orders import ListStatus
+from exchange.services.rows import (
     Account,
     Amendment,
     Order,
@@ -21,7 +22,6 @@ from exchange.services.messages import (
     PreventedMatch,
     Trade,
 )
-from exchange.services.orders import ListStatus
 
 NO_LIST = -1
 NOT_YET = -1

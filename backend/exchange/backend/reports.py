@@ -9,16 +9,18 @@ from exchange.backend.formats import Json
 from exchange.services import client_ids
 from exchange.services.markets import Market
 from exchange.services.messages import (
+    Outcome,
+    Rejected,
+)
+from exchange.services.orders import OrderStatus, OrderType, Side
+from exchange.services.rows import (
     Amendment,
     Order,
     OrderList,
-    Outcome,
     PreventedMatch,
-    Rejected,
     Row,
     Trade,
 )
-from exchange.services.orders import OrderStatus, OrderType, Side
 
 Kind = TypeVar("Kind", bound=Row)
 

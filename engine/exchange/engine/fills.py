@@ -7,13 +7,15 @@ from msgspec import Struct
 
 from exchange.engine.order_book import BookSide, OrderBook
 from exchange.services.markets import RATE_SCALE
-from exchange.services.messages import Order
 from exchange.services.orders import (
     ExpiryReason,
     OrderStatus,
     SelfTrade,
     Side,
     TimeInForce,
+)
+from exchange.services.rows import (
+    Order,
 )
 
 

@@ -9,7 +9,8 @@ from sortedcontainers import SortedDict
 from exchange.engine.triggers import Reaction, Triggers
 from exchange.services.average_price import AveragePrice
 from exchange.services.markets import Market
-from exchange.services.messages import (
+from exchange.services.orders import Side
+from exchange.services.rows import (
     AveragePrices,
     Beginning,
     Counters,
@@ -17,7 +18,6 @@ from exchange.services.messages import (
     Order,
     OrderList,
 )
-from exchange.services.orders import Side
 
 
 class PriceLevel:

@@ -7,13 +7,15 @@ from exchange.engine.state_hash import StateHash
 from exchange.services.commands import AnyCommand, Undecodable
 from exchange.services.messages import (
     JUMP,
-    Counters,
     Opened,
     Outcome,
     OutcomeFrame,
     Reason,
     Rejected,
     encode,
+)
+from exchange.services.rows import (
+    Counters,
 )
 
 

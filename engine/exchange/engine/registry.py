@@ -32,12 +32,14 @@ from exchange.services.markets import (
     market_fault,
 )
 from exchange.services.messages import (
-    FEE_ACCOUNT,
-    Account,
-    Key,
     Reason,
     Rejected,
     Repeated,
+)
+from exchange.services.rows import (
+    FEE_ACCOUNT,
+    Account,
+    Key,
     Role,
     Transfer,
     TransferKind,

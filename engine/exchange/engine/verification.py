@@ -22,11 +22,13 @@ from exchange.services.commands import AnyCommand, Undecodable
 from exchange.services.messages import (
     Opened,
     OutcomeFrame,
+)
+from exchange.services.process import OperatorNeeded
+from exchange.services.rows import (
     Row,
     Transfer,
     TransferKind,
 )
-from exchange.services.process import OperatorNeeded
 from exchange.services.settings import Settings
 
 QUERY_S_MAX = 24 * 3_600.0

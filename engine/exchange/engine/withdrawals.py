@@ -7,6 +7,8 @@ from exchange.services.commands import DecideWithdrawal, Decision, RequestWithdr
 from exchange.services.messages import (
     Reason,
     Rejected,
+)
+from exchange.services.rows import (
     Transfer,
     Withdrawal,
     WithdrawalStatus,

@@ -14,8 +14,10 @@ from exchange.postgres_db.stored import OPEN, column_names
 from exchange.postgres_db.tables import STORED_IN
 from exchange.services.candles import DAY, HOUR, MINUTE, SECOND, SECONDS_KEPT, Candle, Interval
 from exchange.services.messages import (
-    FEE_ACCOUNT,
     JUMP,
+)
+from exchange.services.rows import (
+    FEE_ACCOUNT,
     Act,
     Amendment,
     PreventedMatch,

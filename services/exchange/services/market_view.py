@@ -25,15 +25,17 @@ from exchange.services.candles import (
 from exchange.services.markets import Market
 from exchange.services.messages import (
     JUMP,
+    Opened,
+    Outcome,
+)
+from exchange.services.orders import Side
+from exchange.services.rows import (
     Beginning,
     Counters,
     Level,
-    Opened,
-    Outcome,
     Row,
     Trade,
 )
-from exchange.services.orders import Side
 
 RECENT_TRADES = 1_000
 CANDLES_KEPT = DAY + 10 * MINUTE

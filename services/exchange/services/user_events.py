@@ -16,22 +16,24 @@ from msgspec.structs import replace
 from exchange.services import client_ids
 from exchange.services.list_members import ListMembers
 from exchange.services.messages import (
-    Amendment,
-    Balance,
     Listed,
-    Order,
-    OrderList,
     Outcome,
     Placed,
-    PreventedMatch,
     Reason,
     Rejected,
     Replaced,
+)
+from exchange.services.orders import ExpiryReason, OrderStatus, Side
+from exchange.services.rows import (
+    Amendment,
+    Balance,
+    Order,
+    OrderList,
+    PreventedMatch,
     Row,
     Trade,
     Transfer,
 )
-from exchange.services.orders import ExpiryReason, OrderStatus, Side
 
 PLACES = 2**20
 """An execution id is its outcome's number times this, plus its place in there."""

@@ -8,12 +8,14 @@ import msgspec
 from exchange.services.list_members import ListMembers
 from exchange.services.markets import Asset, Market
 from exchange.services.messages import (
+    Opened,
+    Outcome,
+)
+from exchange.services.rows import (
     Balance,
     Key,
-    Opened,
     Order,
     OrderList,
-    Outcome,
     Row,
     Transfer,
 )

@@ -35,9 +35,7 @@ from exchange.services.orders import (
     Side,
     TimeInForce,
 )
-from exchange.services.rows import (
-    Order,
-)
+from exchange.services.rows import Order
 
 CENT = UNIT // 100
 LOT = UNIT // 1000

@@ -29,14 +29,7 @@ from exchange.services.commands import (
     Withdraw,
 )
 from exchange.services.markets import Asset, ExchangeRules, Market, Mode, Rules
-from exchange.services.messages import (
-    Created,
-    Listed,
-    Outcome,
-    Placed,
-    Reason,
-    Rejected,
-)
+from exchange.services.messages import Created, Listed, Outcome, Placed, Reason, Rejected
 from exchange.services.orders import Contingency, OrderStatus, OrderType, SelfTrade, Side
 from exchange.services.rows import (
     Act,

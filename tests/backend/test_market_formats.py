@@ -18,9 +18,7 @@ from exchange.services.markets import (
     default_markets,
 )
 from exchange.services.orders import OrderType, SelfTrade
-from exchange.services.rows import (
-    Account,
-)
+from exchange.services.rows import Account
 
 ASSETS_LISTED, (SOLUSDC, *_) = default_markets()
 ASSETS = {asset.name: asset for asset in ASSETS_LISTED}

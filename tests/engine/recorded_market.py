@@ -23,9 +23,7 @@ from exchange.services.commands import (
 )
 from exchange.services.markets import Asset, Mode
 from exchange.services.orders import OrderType, Side
-from exchange.services.rows import (
-    Author,
-)
+from exchange.services.rows import Author
 
 TRADERS = 4
 

@@ -29,11 +29,7 @@ from exchange.services.messages import (
     Replaced,
 )
 from exchange.services.orders import ListStatus, OrderStatus, OrderType, SelfTrade, Side
-from exchange.services.rows import (
-    Amendment,
-    Counters,
-    OrderList,
-)
+from exchange.services.rows import Amendment, Counters, OrderList
 
 BUY, SELL = Side.BUY, Side.SELL
 STOP_LOSS, STOP_LOSS_LIMIT = OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT

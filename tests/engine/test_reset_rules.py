@@ -11,9 +11,7 @@ from exchange.engine.matching_engine import MatchingEngine
 from exchange.engine.state_hash import StateHash
 from exchange.services.commands import Reset
 from exchange.services.markets import Market, Mode
-from exchange.services.messages import (
-    Done,
-)
+from exchange.services.messages import Done
 from exchange.services.orders import ListStatus, OrderStatus, OrderType, Side
 from exchange.services.rows import (
     Act,

@@ -14,12 +14,7 @@ from exchange.services.commands import (
     RequestWithdrawal,
     RevokeKey,
 )
-from exchange.services.messages import (
-    Created,
-    Outcome,
-    Reason,
-    Repeated,
-)
+from exchange.services.messages import Created, Outcome, Reason, Repeated
 from exchange.services.rows import (
     Author,
     KeyKind,

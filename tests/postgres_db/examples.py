@@ -3,12 +3,7 @@
 from msgspec.structs import replace
 
 from exchange.services.markets import Asset, ExchangeRules, Feature, Market, Mode, Rules, Tier
-from exchange.services.messages import (
-    Done,
-    Outcome,
-    OutcomeFrame,
-    Result,
-)
+from exchange.services.messages import Done, Outcome, OutcomeFrame, Result
 from exchange.services.orders import (
     Contingency,
     ExpiryReason,

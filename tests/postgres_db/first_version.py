@@ -2,13 +2,7 @@
 
 from exchange.services.markets import Asset, Market, Rules
 from exchange.services.orders import OrderStatus, OrderType, SelfTrade, Side, TimeInForce
-from exchange.services.rows import (
-    Account,
-    Counters,
-    Key,
-    KeyKind,
-    Order,
-)
+from exchange.services.rows import Account, Counters, Key, KeyKind, Order
 
 STATEMENTS = (
     "INSERT INTO accounts (account_id, name, created) VALUES (1, 'alice', 2)",

@@ -47,12 +47,7 @@ from exchange.services.messages import (
 )
 from exchange.services.orders import OPEN_STATUSES, ListStatus, OrderStatus, Side
 from exchange.services.process import WorldFailed
-from exchange.services.rows import (
-    Level,
-    OrderList,
-    Row,
-    Special,
-)
+from exchange.services.rows import Level, OrderList, Row, Special
 
 
 async def write_frames(url: str, *frames: OutcomeFrame) -> None:

@@ -5,9 +5,7 @@ from msgspec.structs import replace
 
 from exchange.services.aggregates import aggregate
 from exchange.services.orders import Side
-from exchange.services.rows import (
-    Trade,
-)
+from exchange.services.rows import Trade
 
 
 def taken(id: int, taker: int, price: int, *, time: int = START, side: Side = Side.BUY) -> Trade:

@@ -24,9 +24,7 @@ from exchange.services.candles import (
     stored_interval,
 )
 from exchange.services.orders import Side
-from exchange.services.rows import (
-    Trade,
-)
+from exchange.services.rows import Trade
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INTERVALS = st.sampled_from(list(Interval))

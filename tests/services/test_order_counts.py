@@ -26,12 +26,7 @@ from exchange.services.orders import (
     TimeInForce,
 )
 from exchange.services.rate_limits import LONG, SHORT
-from exchange.services.rows import (
-    Order,
-    OrderList,
-    Row,
-    Trade,
-)
+from exchange.services.rows import Order, OrderList, Row, Trade
 
 MINE, OTHERS = 1, 2
 MIDNIGHT = START - START % DAY

@@ -10,9 +10,7 @@ from made_outcomes import BTCUSDT, START, UNIT, MadeMarket, frame, level, outcom
 
 from exchange.services.candles import SECOND
 from exchange.services.orders import Side
-from exchange.services.rows import (
-    Counters,
-)
+from exchange.services.rows import Counters
 from exchange.websocket.events import Event, Form
 from exchange.websocket.feeds import Feeds
 from exchange.websocket.streams import (

@@ -20,9 +20,7 @@ from exchange.backend.wishes import (
 from exchange.services.commands import Decision, Deposit
 from exchange.services.markets import Mode
 from exchange.services.process import Health
-from exchange.services.rows import (
-    Author,
-)
+from exchange.services.rows import Author
 
 REASON_LENGTH_MAX = 500
 

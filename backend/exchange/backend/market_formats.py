@@ -15,9 +15,7 @@ from exchange.services.markets import (
     Rules,
 )
 from exchange.services.orders import OrderType, SelfTrade
-from exchange.services.rows import (
-    Account,
-)
+from exchange.services.rows import Account
 
 MULTIPLIER_DECIMALS = 6
 

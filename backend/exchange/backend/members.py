@@ -22,10 +22,7 @@ from exchange.backend.passwords import Passwords
 from exchange.backend.state import Current
 from exchange.backend.vault import Vault
 from exchange.services.process import WorldFailed
-from exchange.services.rows import (
-    Account,
-    Role,
-)
+from exchange.services.rows import Account, Role
 from exchange.services.settings import InvalidSettings
 
 TOKEN_BYTES = 32

@@ -24,13 +24,7 @@ from exchange.postgres_db.snapshot import Position
 from exchange.postgres_db.tables import STORED_IN, columns, orders
 from exchange.services.candles import STORED, Candle, fold, fold_trades
 from exchange.services.markets import Asset, ExchangeRules, Market
-from exchange.services.messages import (
-    Opened,
-    Outcome,
-    OutcomeFrame,
-    SignedRequest,
-    encode,
-)
+from exchange.services.messages import Opened, Outcome, OutcomeFrame, SignedRequest, encode
 from exchange.services.process import WorldFailed
 from exchange.services.rows import (
     Account,

@@ -5,9 +5,7 @@ from exchange.engine.order_book import OrderBook
 from exchange.engine.registry import Registry
 from exchange.services.markets import RATE_SCALE, Market
 from exchange.services.orders import Side
-from exchange.services.rows import (
-    FEE_ACCOUNT,
-)
+from exchange.services.rows import FEE_ACCOUNT
 
 
 class Fees:

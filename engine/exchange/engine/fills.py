@@ -14,9 +14,7 @@ from exchange.services.orders import (
     Side,
     TimeInForce,
 )
-from exchange.services.rows import (
-    Order,
-)
+from exchange.services.rows import Order
 
 
 class Fill(Struct, frozen=True):

@@ -44,12 +44,7 @@ from exchange.services.messages import (
     Result,
 )
 from exchange.services.orders import Contingency, ListStatus, OrderStatus, OrderType, Side
-from exchange.services.rows import (
-    Amendment,
-    Order,
-    OrderList,
-    Row,
-)
+from exchange.services.rows import Amendment, Order, OrderList, Row
 
 Commit = Callable[[], Result]
 """What a plan leaves to do; it cannot be refused any more."""

@@ -10,9 +10,7 @@ from sortedcontainers import SortedDict, SortedList
 
 from exchange.services.markets import BASIS_POINTS
 from exchange.services.orders import Side
-from exchange.services.rows import (
-    Order,
-)
+from exchange.services.rows import Order
 
 
 class Reaction(msgspec.Struct, frozen=True):

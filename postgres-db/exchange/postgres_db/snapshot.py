@@ -24,9 +24,7 @@ from exchange.postgres_db.stored import (
 )
 from exchange.services.candles import STORED, Candle, Interval
 from exchange.services.markets import Asset, ExchangeRules, Market
-from exchange.services.messages import (
-    SignedRequest,
-)
+from exchange.services.messages import SignedRequest
 from exchange.services.order_counts import MAKER_CREDIT, TAKER_CREDIT
 from exchange.services.orders import OrderStatus
 from exchange.services.process import OperatorNeeded, WorldFailed

@@ -7,9 +7,7 @@ import msgspec
 
 from exchange.services.candles import Candle
 from exchange.services.markets import Asset, ExchangeRules, Market
-from exchange.services.messages import (
-    SignedRequest,
-)
+from exchange.services.messages import SignedRequest
 from exchange.services.orders import OPEN_STATUSES, ListStatus
 from exchange.services.rows import (
     Account,

@@ -5,9 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from exchange.services.orders import Side
-from exchange.services.rows import (
-    Trade,
-)
+from exchange.services.rows import Trade
 
 
 class AggregateTrade(msgspec.Struct, frozen=True, kw_only=True):

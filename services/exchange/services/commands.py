@@ -14,13 +14,7 @@ from exchange.services.orders import (
     Side,
     TimeInForce,
 )
-from exchange.services.rows import (
-    FEE_ACCOUNT,
-    Author,
-    KeyKind,
-    Message,
-    Role,
-)
+from exchange.services.rows import FEE_ACCOUNT, Author, KeyKind, Message, Role
 
 
 class Command(Message, frozen=True, kw_only=True):

@@ -2,11 +2,7 @@
 
 from collections.abc import Iterable
 
-from exchange.services.rows import (
-    Order,
-    OrderList,
-    Row,
-)
+from exchange.services.rows import Order, OrderList, Row
 
 
 class ListMembers:

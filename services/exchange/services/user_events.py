@@ -15,14 +15,7 @@ from msgspec.structs import replace
 
 from exchange.services import client_ids
 from exchange.services.list_members import ListMembers
-from exchange.services.messages import (
-    Listed,
-    Outcome,
-    Placed,
-    Reason,
-    Rejected,
-    Replaced,
-)
+from exchange.services.messages import Listed, Outcome, Placed, Reason, Rejected, Replaced
 from exchange.services.orders import ExpiryReason, OrderStatus, Side
 from exchange.services.rows import (
     Amendment,

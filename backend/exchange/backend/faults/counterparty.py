@@ -18,9 +18,7 @@ from exchange.services.commands import CancelOrder, Deposit, NewOrder, PlaceOrde
 from exchange.services.fault_script import MAKER, SHARE, Rule
 from exchange.services.markets import Market
 from exchange.services.orders import OrderType, Side, TimeInForce
-from exchange.services.rows import (
-    Author,
-)
+from exchange.services.rows import Author
 
 log = structlog.get_logger()
 

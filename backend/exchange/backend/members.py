@@ -21,8 +21,8 @@ from exchange.backend.operator import AdminError, Operator
 from exchange.backend.passwords import Passwords
 from exchange.backend.state import Current
 from exchange.backend.vault import Vault
-from exchange.services.messages import Account, Role
 from exchange.services.process import WorldFailed
+from exchange.services.rows import Account, Role
 from exchange.services.settings import InvalidSettings
 
 TOKEN_BYTES = 32

@@ -27,7 +27,6 @@ from exchange.services.commands import (
     Withdraw,
 )
 from exchange.services.markets import ExchangeRules, Feature, Mode, Rules, Tier
-from exchange.services.messages import Order
 from exchange.services.orders import (
     Contingency,
     OrderStatus,
@@ -36,6 +35,7 @@ from exchange.services.orders import (
     Side,
     TimeInForce,
 )
+from exchange.services.rows import Order
 
 CENT = UNIT // 100
 LOT = UNIT // 1000

@@ -3,13 +3,7 @@
 import time
 
 from exchange.services.commands import AnyCommand, CreateAccount
-from exchange.services.messages import (
-    Done,
-    Opened,
-    Outcome,
-    OutcomeFrame,
-    encode,
-)
+from exchange.services.messages import Done, Opened, Outcome, OutcomeFrame, encode
 
 
 def now_us() -> int:

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from exchange.engine.matching_engine import MatchingEngine
 from exchange.engine.order_book import OrderBook
-from exchange.services.messages import Order
 from exchange.services.orders import Contingency, OrderStatus, Side
+from exchange.services.rows import Order
 
 
 def check_invariants(engine: MatchingEngine) -> None:

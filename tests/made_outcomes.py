@@ -5,18 +5,9 @@ import msgspec
 from exchange.services.candles import MINUTE
 from exchange.services.market_view import MarketViews
 from exchange.services.markets import Market, default_markets
-from exchange.services.messages import (
-    Beginning,
-    Counters,
-    Done,
-    Level,
-    Opened,
-    Outcome,
-    OutcomeFrame,
-    Row,
-    Trade,
-)
+from exchange.services.messages import Done, Opened, Outcome, OutcomeFrame
 from exchange.services.orders import Side
+from exchange.services.rows import Beginning, Counters, Level, Row, Trade
 
 START = 1_700_000_000_000_000 - 1_700_000_000_000_000 % MINUTE
 _, MARKETS = default_markets()

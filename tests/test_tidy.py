@@ -217,6 +217,7 @@ PURE = {
     "market_view",
     "markets",
     "messages",
+    "rows",
     "orders",
 }
 

@@ -29,23 +29,18 @@ from exchange.services.commands import (
     Withdraw,
 )
 from exchange.services.markets import Asset, ExchangeRules, Market, Mode, Rules
-from exchange.services.messages import (
+from exchange.services.messages import Created, Listed, Outcome, Placed, Reason, Rejected
+from exchange.services.orders import Contingency, OrderStatus, OrderType, SelfTrade, Side
+from exchange.services.rows import (
     Act,
-    Created,
-    Listed,
     Order,
     OrderList,
-    Outcome,
-    Placed,
     PreventedMatch,
-    Reason,
-    Rejected,
     Row,
     Trade,
     Transfer,
     Withdrawal,
 )
-from exchange.services.orders import Contingency, OrderStatus, OrderType, SelfTrade, Side
 
 UNIT = 10**8
 SYMBOL = "SOLUSDC"

@@ -10,7 +10,8 @@ from exchange.backend.directory import Directory
 from exchange.backend.errors import ApiError
 from exchange.backend.parameters import parse
 from exchange.backend.vault import Vault
-from exchange.services.messages import Done, Key, KeyKind, Outcome, Result, Row
+from exchange.services.messages import Done, Outcome, Result
+from exchange.services.rows import Key, KeyKind, Row
 
 API_KEY, SECRET = "K" * 64, b"S" * 64
 NOW = 1_700_000_000_000_000

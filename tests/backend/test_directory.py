@@ -5,7 +5,8 @@ import msgspec
 from exchange.backend.directory import Directory
 from exchange.backend.vault import Vault
 from exchange.services.markets import ExchangeRules, Mode, default_markets
-from exchange.services.messages import Account, Done, Outcome, Row
+from exchange.services.messages import Done, Outcome
+from exchange.services.rows import Account, Row
 
 ASSETS, (SOLUSDC, *_) = default_markets()
 ALICE = Account(id=7, name="alice", created=1)

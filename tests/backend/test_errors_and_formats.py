@@ -11,8 +11,9 @@ from exchange.backend.formats import TimeUnit
 from exchange.services.candles import Interval, fold_trades
 from exchange.services.filters import Filter
 from exchange.services.markets import Asset, ExchangeRules, Feature, default_markets
-from exchange.services.messages import Account, Reason, Rejected, Trade
+from exchange.services.messages import Reason, Rejected
 from exchange.services.orders import OrderType, Side
+from exchange.services.rows import Account, Trade
 
 ASSETS = {asset.name: asset for asset in default_markets()[0]}
 MARKET = default_markets()[1][0]

@@ -17,8 +17,8 @@ from exchange.services.markets import (
     Tier,
     default_markets,
 )
-from exchange.services.messages import Account
 from exchange.services.orders import OrderType, SelfTrade
+from exchange.services.rows import Account
 
 ASSETS_LISTED, (SOLUSDC, *_) = default_markets()
 ASSETS = {asset.name: asset for asset in ASSETS_LISTED}

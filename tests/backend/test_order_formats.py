@@ -8,15 +8,6 @@ from msgspec.structs import replace
 from exchange.backend import order_formats
 from exchange.backend.formats import TimeUnit
 from exchange.services.markets import ExchangeRules, Tier, default_markets
-from exchange.services.messages import (
-    Account,
-    Amendment,
-    Order,
-    OrderList,
-    PreventedMatch,
-    Special,
-    Trade,
-)
 from exchange.services.orders import (
     Contingency,
     ExpiryReason,
@@ -26,6 +17,15 @@ from exchange.services.orders import (
     SelfTrade,
     Side,
     TimeInForce,
+)
+from exchange.services.rows import (
+    Account,
+    Amendment,
+    Order,
+    OrderList,
+    PreventedMatch,
+    Special,
+    Trade,
 )
 
 ASSETS = {asset.name: asset for asset in default_markets()[0]}

@@ -6,8 +6,8 @@ import pytest
 
 from exchange.backend.directory import Directory
 from exchange.backend.vault import Vault
-from exchange.services.messages import Key, KeyKind
 from exchange.services.process import OperatorNeeded
+from exchange.services.rows import Key, KeyKind
 from exchange.services.settings import InvalidSettings
 
 API_KEY = "k" * 64

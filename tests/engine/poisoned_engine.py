@@ -10,7 +10,8 @@ from exchange.engine import service
 from exchange.engine.matching_engine import MatchingEngine
 from exchange.services import process
 from exchange.services.commands import AnyCommand, CreateAccount, Undecodable
-from exchange.services.messages import Account, Outcome
+from exchange.services.messages import Outcome
+from exchange.services.rows import Account
 
 _apply = MatchingEngine.apply
 

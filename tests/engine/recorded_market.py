@@ -22,8 +22,8 @@ from exchange.services.commands import (
     Withdraw,
 )
 from exchange.services.markets import Asset, Mode
-from exchange.services.messages import Author
 from exchange.services.orders import OrderType, Side
+from exchange.services.rows import Author
 
 TRADERS = 4
 

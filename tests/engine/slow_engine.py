@@ -10,7 +10,8 @@ from exchange.engine import service
 from exchange.engine.registry import Registry
 from exchange.services import process
 from exchange.services.commands import CreateAccount
-from exchange.services.messages import Account, Rejected
+from exchange.services.messages import Rejected
+from exchange.services.rows import Account
 
 _new_account = Registry.new_account
 

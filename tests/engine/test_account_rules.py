@@ -18,8 +18,9 @@ from venue import (
 
 from exchange.services.commands import NewOrder
 from exchange.services.markets import Mode
-from exchange.services.messages import Account, Balance, Counters, Done, OrderList, Reason
+from exchange.services.messages import Done, Reason
 from exchange.services.orders import ListStatus, OrderStatus, OrderType, Side
+from exchange.services.rows import Account, Balance, Counters, OrderList
 
 BUY, SELL = Side.BUY, Side.SELL
 STOP_LOSS, LIMIT_MAKER = OrderType.STOP_LOSS, OrderType.LIMIT_MAKER

@@ -18,7 +18,8 @@ from exchange.services.commands import (
     SetMode,
 )
 from exchange.services.markets import Mode
-from exchange.services.messages import Act, Author, KeyKind, Outcome
+from exchange.services.messages import Outcome
+from exchange.services.rows import Act, Author, KeyKind
 
 CAROL = Author(name="carol", reason="she was asked to")
 

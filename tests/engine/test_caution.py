@@ -17,12 +17,7 @@ from exchange.redis.journal import Journal
 from exchange.redis.leadership import Leadership
 from exchange.redis.outcomes import Outcomes
 from exchange.services.commands import CreateAccount
-from exchange.services.messages import (
-    Created,
-    Reason,
-    Rejected,
-    Repeated,
-)
+from exchange.services.messages import Created, Reason, Rejected, Repeated
 from exchange.services.process import WorldFailed
 from exchange.services.settings import Settings
 

@@ -21,10 +21,7 @@ from exchange.services.commands import AmendOrder, NewOrder, ReplaceOrder
 from exchange.services.markets import Feature
 from exchange.services.messages import (
     Amended,
-    Amendment,
     Canceled,
-    Counters,
-    OrderList,
     Outcome,
     Placed,
     Reason,
@@ -32,6 +29,7 @@ from exchange.services.messages import (
     Replaced,
 )
 from exchange.services.orders import ListStatus, OrderStatus, OrderType, SelfTrade, Side
+from exchange.services.rows import Amendment, Counters, OrderList
 
 BUY, SELL = Side.BUY, Side.SELL
 STOP_LOSS, STOP_LOSS_LIMIT = OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT

@@ -6,8 +6,9 @@ from venue import MARKET, SYMBOL, UNIT, Venue, WatchedVenue, reason, rows_of
 
 from exchange.services.commands import ChangeAccount
 from exchange.services.markets import RATE_SCALE, Market, Tier
-from exchange.services.messages import FEE_ACCOUNT, Account, Outcome, Reason, Trade
+from exchange.services.messages import Outcome, Reason
 from exchange.services.orders import Side
+from exchange.services.rows import FEE_ACCOUNT, Account, Trade
 
 BUY, SELL = Side.BUY, Side.SELL
 

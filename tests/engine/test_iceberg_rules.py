@@ -3,8 +3,9 @@
 import pytest
 from venue import UNIT, Venue, detail, placed, reason, rows_of, sellers, trades
 
-from exchange.services.messages import Level, Reason, Trade
+from exchange.services.messages import Reason
 from exchange.services.orders import ExpiryReason, OrderStatus, OrderType, Side, TimeInForce
+from exchange.services.rows import Level, Trade
 
 BUY, SELL = Side.BUY, Side.SELL
 

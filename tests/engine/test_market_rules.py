@@ -19,7 +19,7 @@ from venue import (
 
 from exchange.services.commands import ChangeExchange, ChangeMarket
 from exchange.services.markets import Feature, Market, Mode
-from exchange.services.messages import AveragePrices, Done, Reason
+from exchange.services.messages import Done, Reason
 from exchange.services.orders import (
     ExpiryReason,
     OrderStatus,
@@ -28,6 +28,7 @@ from exchange.services.orders import (
     Side,
     TimeInForce,
 )
+from exchange.services.rows import AveragePrices
 
 BUY, SELL = Side.BUY, Side.SELL
 STOP_LOSS, LIMIT_MAKER = OrderType.STOP_LOSS, OrderType.LIMIT_MAKER

@@ -19,19 +19,9 @@ from exchange.services.commands import (
     Withdraw,
 )
 from exchange.services.markets import Asset, Mode
-from exchange.services.messages import (
-    Balance,
-    Canceled,
-    Counters,
-    Created,
-    KeyKind,
-    Level,
-    Outcome,
-    Reason,
-    Repeated,
-    Trade,
-)
+from exchange.services.messages import Canceled, Created, Outcome, Reason, Repeated
 from exchange.services.orders import OrderStatus, OrderType, Side, TimeInForce
+from exchange.services.rows import Balance, Counters, KeyKind, Level, Trade
 
 BUY, SELL = Side.BUY, Side.SELL
 

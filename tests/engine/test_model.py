@@ -25,21 +25,9 @@ from exchange.engine.matching_engine import MatchingEngine
 from exchange.engine.state_hash import StateHash
 from exchange.services.commands import AnyCommand
 from exchange.services.filters import Filter
-from exchange.services.messages import (
-    Counters,
-    Level,
-    Order,
-    OrderList,
-    Outcome,
-    PreventedMatch,
-    Reason,
-    Rejected,
-    Replaced,
-    Result,
-    Trade,
-    encode,
-)
+from exchange.services.messages import Outcome, Reason, Rejected, Replaced, Result, encode
 from exchange.services.orders import ExpiryReason, OrderStatus, OrderType, SelfTrade, Side
+from exchange.services.rows import Counters, Level, Order, OrderList, PreventedMatch, Trade
 
 MARKETS = [
     # Fees that do not divide; the second market gives the first one's discount asset its price.

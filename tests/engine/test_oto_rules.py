@@ -18,7 +18,7 @@ from venue import (
 
 from exchange.services.commands import NewOrder, PlaceList
 from exchange.services.markets import Feature
-from exchange.services.messages import Canceled, Order, OrderList, Reason
+from exchange.services.messages import Canceled, Reason
 from exchange.services.orders import (
     ExpiryReason,
     ListStatus,
@@ -27,6 +27,7 @@ from exchange.services.orders import (
     Side,
     TimeInForce,
 )
+from exchange.services.rows import Order, OrderList
 
 BUY, SELL = Side.BUY, Side.SELL
 STOP_LOSS, STOP_LOSS_LIMIT = OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT

@@ -17,8 +17,9 @@ from exchange.engine.replica import Replica
 from exchange.redis.journal import FRAME_COMMANDS_MAX
 from exchange.services.candles import DAY, HOUR
 from exchange.services.markets import USUAL_PRICES, default_markets
-from exchange.services.messages import SECOND_US, Order, OutcomeFrame, Rejected, Trade
+from exchange.services.messages import SECOND_US, OutcomeFrame, Rejected
 from exchange.services.orders import OrderStatus
+from exchange.services.rows import Order, Trade
 
 BEGIN = 1_000 * DAY
 MARKETS = {market.symbol: market for market in default_markets()[1]}

@@ -11,18 +11,18 @@ from exchange.engine.matching_engine import MatchingEngine
 from exchange.engine.state_hash import StateHash
 from exchange.services.commands import Reset
 from exchange.services.markets import Market, Mode
-from exchange.services.messages import (
+from exchange.services.messages import Done
+from exchange.services.orders import ListStatus, OrderStatus, OrderType, Side
+from exchange.services.rows import (
     Act,
     Author,
     AveragePrices,
     Beginning,
     Counters,
-    Done,
     Level,
     Order,
     OrderList,
 )
-from exchange.services.orders import ListStatus, OrderStatus, OrderType, Side
 
 RESET = Reset(uid=1)
 

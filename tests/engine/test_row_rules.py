@@ -23,19 +23,9 @@ from exchange.engine.ledger import Ledger
 from exchange.engine.matching_engine import MatchingEngine
 from exchange.services.commands import AnyCommand, ChangeMarket, Undecodable
 from exchange.services.markets import Market
-from exchange.services.messages import (
-    JUMP,
-    Done,
-    Level,
-    Order,
-    OrderList,
-    Outcome,
-    PreventedMatch,
-    Reason,
-    Rejected,
-    Trade,
-)
+from exchange.services.messages import JUMP, Done, Outcome, Reason, Rejected
 from exchange.services.orders import OrderStatus, OrderType, SelfTrade, Side
+from exchange.services.rows import Level, Order, OrderList, PreventedMatch, Trade
 
 BUY, SELL = Side.BUY, Side.SELL
 STOP = OrderType.STOP_LOSS

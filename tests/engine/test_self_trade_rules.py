@@ -16,7 +16,7 @@ from venue import (
     trades,
 )
 
-from exchange.services.messages import Order, PreventedMatch, Reason
+from exchange.services.messages import Reason
 from exchange.services.orders import (
     ExpiryReason,
     ListStatus,
@@ -26,6 +26,7 @@ from exchange.services.orders import (
     Side,
     TimeInForce,
 )
+from exchange.services.rows import Order, PreventedMatch
 
 BUY, SELL = Side.BUY, Side.SELL
 NONE, EXPIRE_TAKER = SelfTrade.NONE, SelfTrade.EXPIRE_TAKER

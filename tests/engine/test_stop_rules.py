@@ -16,8 +16,9 @@ from venue import (
 )
 
 from exchange.services.commands import NewOrder
-from exchange.services.messages import Level, Order, Reason
+from exchange.services.messages import Reason
 from exchange.services.orders import ExpiryReason, OrderStatus, OrderType, Side, TimeInForce
+from exchange.services.rows import Level, Order
 
 BUY, SELL = Side.BUY, Side.SELL
 STOP_LOSS, STOP_LOSS_LIMIT = OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT

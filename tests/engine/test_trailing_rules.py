@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from venue import UNIT, Venue, WatchedVenue, detail, placed, reason
 
-from exchange.services.messages import Order, Reason
+from exchange.services.messages import Reason
 from exchange.services.orders import OrderStatus, OrderType, Side
+from exchange.services.rows import Order
 
 BUY, SELL = Side.BUY, Side.SELL
 STOP_LOSS, STOP_LOSS_LIMIT = OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT

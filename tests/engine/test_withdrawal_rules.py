@@ -14,13 +14,10 @@ from exchange.services.commands import (
     RequestWithdrawal,
     RevokeKey,
 )
-from exchange.services.messages import (
+from exchange.services.messages import Created, Outcome, Reason, Repeated
+from exchange.services.rows import (
     Author,
-    Created,
     KeyKind,
-    Outcome,
-    Reason,
-    Repeated,
     Transfer,
     TransferKind,
     Withdrawal,

@@ -16,8 +16,9 @@ from exchange.lab.market.calibration import PRICE, Calibration
 from exchange.lab.market.crowd import LOOK_S
 from exchange.lab.market.flow import Flow, Grid, Quote, Touch
 from exchange.lab.market.maker import PAUSE_S, SIZE, quotes
-from exchange.services.messages import Order, Placed
+from exchange.services.messages import Placed
 from exchange.services.orders import OrderType, Side
+from exchange.services.rows import Order
 
 LOT = UNIT // 100_000
 BTCUSDT = replace(MARKET, symbol="BTCUSDT", base="BTC", quote="USDT", lot=LOT, quantity_min=LOT)

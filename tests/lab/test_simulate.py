@@ -184,6 +184,6 @@ def test_a_folder_where_nothing_runs_is_named(tmp_path: Path) -> None:
 
 def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "exchange.lab", "simulate", *arguments],
+        [sys.executable, "-m", "exchange.lab.market", *arguments],
         capture_output=True, text=True, timeout=150, check=False,
     )  # fmt: skip

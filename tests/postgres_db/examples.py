@@ -3,32 +3,7 @@
 from msgspec.structs import replace
 
 from exchange.services.markets import Asset, ExchangeRules, Feature, Market, Mode, Rules, Tier
-from exchange.services.messages import (
-    Account,
-    Act,
-    Amendment,
-    AveragePrices,
-    Balance,
-    Beginning,
-    Counters,
-    Done,
-    Key,
-    KeyKind,
-    Order,
-    OrderList,
-    Outcome,
-    OutcomeFrame,
-    PreventedMatch,
-    Result,
-    Role,
-    Row,
-    Special,
-    Trade,
-    Transfer,
-    TransferKind,
-    Withdrawal,
-    WithdrawalStatus,
-)
+from exchange.services.messages import Done, Outcome, OutcomeFrame, Result
 from exchange.services.orders import (
     Contingency,
     ExpiryReason,
@@ -38,6 +13,28 @@ from exchange.services.orders import (
     SelfTrade,
     Side,
     TimeInForce,
+)
+from exchange.services.rows import (
+    Account,
+    Act,
+    Amendment,
+    AveragePrices,
+    Balance,
+    Beginning,
+    Counters,
+    Key,
+    KeyKind,
+    Order,
+    OrderList,
+    PreventedMatch,
+    Role,
+    Row,
+    Special,
+    Trade,
+    Transfer,
+    TransferKind,
+    Withdrawal,
+    WithdrawalStatus,
 )
 
 HUGE = 10**38 - 1

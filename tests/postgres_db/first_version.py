@@ -1,8 +1,8 @@
 """A row of each table as the first version wrote it, and what is loaded of them ever since."""
 
 from exchange.services.markets import Asset, Market, Rules
-from exchange.services.messages import Account, Counters, Key, KeyKind, Order
 from exchange.services.orders import OrderStatus, OrderType, SelfTrade, Side, TimeInForce
+from exchange.services.rows import Account, Counters, Key, KeyKind, Order
 
 STATEMENTS = (
     "INSERT INTO accounts (account_id, name, created) VALUES (1, 'alice', 2)",

@@ -36,21 +36,18 @@ from exchange.postgres_db.stored import column_names
 from exchange.postgres_db.tables import STORED_IN, columns
 from exchange.services.candles import SECOND, Interval, fold_trades
 from exchange.services.messages import (
-    Level,
-    OrderList,
     Outcome,
     OutcomeFrame,
     Reason,
     Rejected,
     Repeated,
     Result,
-    Row,
     SignedRequest,
-    Special,
     encode,
 )
 from exchange.services.orders import OPEN_STATUSES, ListStatus, OrderStatus, Side
 from exchange.services.process import WorldFailed
+from exchange.services.rows import Level, OrderList, Row, Special
 
 
 async def write_frames(url: str, *frames: OutcomeFrame) -> None:

@@ -4,8 +4,8 @@ from made_outcomes import START, UNIT, trade
 from msgspec.structs import replace
 
 from exchange.services.aggregates import aggregate
-from exchange.services.messages import Trade
 from exchange.services.orders import Side
+from exchange.services.rows import Trade
 
 
 def taken(id: int, taker: int, price: int, *, time: int = START, side: Side = Side.BUY) -> Trade:

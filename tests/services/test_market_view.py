@@ -21,16 +21,9 @@ from exchange.services.candles import (
 )
 from exchange.services.market_view import RECENT_TRADES, MarketView, MarketViews, _Minutes
 from exchange.services.markets import Mode
-from exchange.services.messages import (
-    JUMP,
-    Beginning,
-    Counters,
-    Outcome,
-    Placed,
-    Row,
-    Trade,
-)
+from exchange.services.messages import JUMP, Outcome, Placed
 from exchange.services.orders import Side
+from exchange.services.rows import Beginning, Counters, Row, Trade
 
 
 class ObviousView:

@@ -8,16 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.services.commands import AnyCommand, CancelOrder, Undecodable, decode_commands
-from exchange.services.messages import (
-    Order,
-    Outcome,
-    OutcomeFrame,
-    Result,
-    Row,
-    decode_frame,
-    encode,
-)
+from exchange.services.messages import Outcome, OutcomeFrame, Result, decode_frame, encode
 from exchange.services.orders import OrderStatus
+from exchange.services.rows import Order, Row
 
 # Far beyond what 64 bits hold: an asset of 18 decimals gets there quickly.
 INTEGERS = st.integers(-(10**38), 10**38)

@@ -8,8 +8,6 @@ from exchange.services.candles import DAY
 from exchange.services.messages import (
     Canceled,
     Listed,
-    Order,
-    OrderList,
     Outcome,
     Placed,
     Reason,
@@ -17,8 +15,6 @@ from exchange.services.messages import (
     Repeated,
     Replaced,
     Result,
-    Row,
-    Trade,
 )
 from exchange.services.order_counts import OrderCounts
 from exchange.services.orders import (
@@ -30,6 +26,7 @@ from exchange.services.orders import (
     TimeInForce,
 )
 from exchange.services.rate_limits import LONG, SHORT
+from exchange.services.rows import Order, OrderList, Row, Trade
 
 MINE, OTHERS = 1, 2
 MIDNIGHT = START - START % DAY

@@ -11,7 +11,7 @@ from venue import MARKET, SYMBOL, UNIT, Venue, new, placed, rows_of
 from exchange.services.client_ids import of_cancel
 from exchange.services.commands import AnyCommand
 from exchange.services.list_members import ListMembers
-from exchange.services.messages import Balance, Order, Outcome, PreventedMatch, Reason, Trade
+from exchange.services.messages import Outcome, Reason
 from exchange.services.orders import (
     ExpiryReason,
     OrderStatus,
@@ -20,6 +20,7 @@ from exchange.services.orders import (
     Side,
     TimeInForce,
 )
+from exchange.services.rows import Balance, Order, PreventedMatch, Trade
 from exchange.services.user_events import (
     PLACES,
     AccountEvent,

@@ -5,8 +5,9 @@ import json
 import pytest
 from venue import Venue
 
-from exchange.services.messages import Key, KeyKind, Opened, Outcome, Row
+from exchange.services.messages import Opened, Outcome
 from exchange.services.orders import Side
+from exchange.services.rows import Key, KeyKind, Row
 from exchange.services.user_streams import Message, UserStreams
 
 

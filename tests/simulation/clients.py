@@ -37,7 +37,8 @@ from exchange.services.commands import (
     SetMode,
     Withdraw,
 )
-from exchange.services.messages import Created, Key, KeyKind, Outcome
+from exchange.services.messages import Created, Outcome
+from exchange.services.rows import Key, KeyKind
 
 _VERIFIER = HmacVerifier(b"")
 """Nobody asks it: whoever comes so far has signed well."""

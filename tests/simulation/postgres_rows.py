@@ -11,7 +11,7 @@ from sqlalchemy import CheckConstraint, Numeric, Table, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from exchange.postgres_db.tables import STORED_IN, columns, metadata, orders
-from exchange.services.messages import Account
+from exchange.services.rows import Account
 
 Key = tuple[Any, ...]
 Record = tuple[Any, ...]

@@ -33,16 +33,9 @@ from exchange.postgres_db.stored import (
 )
 from exchange.postgres_db.tables import STORED_IN, metadata, orders
 from exchange.services.candles import Candle, Interval, merge
-from exchange.services.messages import (
-    Act,
-    Order,
-    OrderList,
-    SignedRequest,
-    Trade,
-    Transfer,
-    Withdrawal,
-)
+from exchange.services.messages import SignedRequest
 from exchange.services.orders import OPEN_STATUSES, ListStatus
+from exchange.services.rows import Act, Order, OrderList, Trade, Transfer, Withdrawal
 
 Do = Callable[[Tables, Sequence[Any]], Any]
 """Answers with records, or with a status such as `UPDATE 1`."""

@@ -17,22 +17,24 @@ from exchange.engine.state_hash import StateHash, identity_of
 from exchange.postgres_db.tables import STORED_IN
 from exchange.services.market_view import MarketViews
 from exchange.services.messages import (
-    FEE_ACCOUNT,
     JUMP,
-    Account,
-    Balance,
     Canceled,
-    Counters,
     Opened,
-    Order,
-    OrderList,
     Outcome,
     OutcomeFrame,
     Reason,
     Rejected,
     Replaced,
-    Row,
     SignedRequest,
+)
+from exchange.services.rows import (
+    FEE_ACCOUNT,
+    Account,
+    Balance,
+    Counters,
+    Order,
+    OrderList,
+    Row,
     Trade,
     Transfer,
     TransferKind,

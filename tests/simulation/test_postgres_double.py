@@ -38,8 +38,9 @@ from exchange.services.commands import (
     Deposit,
 )
 from exchange.services.markets import Asset
-from exchange.services.messages import Balance, Created, KeyKind, OutcomeFrame, Row
+from exchange.services.messages import Created, OutcomeFrame
 from exchange.services.process import OperatorNeeded, WorldFailed
+from exchange.services.rows import Balance, KeyKind, Row
 
 URL = "postgresql://postgres/exchange"
 

@@ -9,8 +9,8 @@ import pytest
 from made_outcomes import BTCUSDT, START, UNIT, MadeMarket, frame, level, outcome, views
 
 from exchange.services.candles import SECOND
-from exchange.services.messages import Counters
 from exchange.services.orders import Side
+from exchange.services.rows import Counters
 from exchange.websocket.events import Event, Form
 from exchange.websocket.feeds import Feeds
 from exchange.websocket.streams import (

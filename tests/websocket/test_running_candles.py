@@ -18,8 +18,8 @@ from exchange.services.candles import (
     shift,
 )
 from exchange.services.market_view import CANDLES_KEPT, RECENT_TRADES, MarketViews
-from exchange.services.messages import Counters, Trade
 from exchange.services.orders import Side
+from exchange.services.rows import Counters, Trade
 from exchange.websocket.running_candles import OFFSETS, SECONDS_KEPT, RunningCandles, history_start
 
 

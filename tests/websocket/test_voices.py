@@ -7,8 +7,9 @@ import pytest
 from made_outcomes import MARKETS, START, UNIT, MadeMarket, outcome, trade, views
 
 from exchange.services.candles import DAY, HOUR, MINUTE, SECOND, Interval
-from exchange.services.messages import Counters, OutcomeFrame
+from exchange.services.messages import OutcomeFrame
 from exchange.services.orders import Side
+from exchange.services.rows import Counters
 from exchange.websocket.events import Event, Form
 from exchange.websocket.feeds import Feeds
 from exchange.websocket.streams import Speed, Stream, parse_stream

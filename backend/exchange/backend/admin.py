@@ -39,8 +39,8 @@ from exchange.postgres_db.file_copy import greatest_numbers
 from exchange.services.commands import Deposit, Withdraw
 from exchange.services.fault_file import FaultFile
 from exchange.services.markets import Mode
-from exchange.services.messages import Author, Role
 from exchange.services.process import Health, WorldFailed
+from exchange.services.rows import Author, Role
 from exchange.services.settings import Settings
 
 ACTOR_HEADER, REASON_HEADER = "x-exchange-actor", "x-exchange-reason"

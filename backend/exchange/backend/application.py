@@ -125,7 +125,6 @@ def _documented(responder: Responder, endpoints: Sequence[Endpoint]) -> FastAPI:
             methods=[endpoint.method],
             name=endpoint.handler.__name__,
             summary=endpoint.summary,
-            responses=endpoint.responses(),
             response_class=JSONResponse,
             openapi_extra=endpoint.documentation(),
         )
@@ -141,8 +140,8 @@ def _complete(document: dict[str, Any]) -> None:
     found["securitySchemes"] = SECURITY_SCHEMES
     found["schemas"] = answer_schemas.components(endpoint.answer for endpoint in ENDPOINTS)
     for endpoint in ENDPOINTS:
-        if not endpoint.answer:
-            del document["paths"][endpoint.path][endpoint.method.lower()]["responses"]["200"]
+        documented = document["paths"][endpoint.path][endpoint.method.lower()]
+        documented["responses"] = endpoint.responses()
 
 
 def _route(endpoint: Endpoint, responder: Responder) -> Callable[[Request], Awaitable[Response]]:

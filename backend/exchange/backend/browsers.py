@@ -7,7 +7,7 @@ from exchange.backend.control import Acting
 from exchange.backend.directory import KnownKey, session_key
 from exchange.backend.members import Member, Members
 from exchange.backend.operator import Operator
-from exchange.services.messages import Author, Role
+from exchange.services.rows import Author, Role
 
 COOKIE = "session"
 ACCOUNT_HEADER = b"x-exchange-account"

@@ -19,8 +19,8 @@ from exchange.backend.wishes import (
 )
 from exchange.services.commands import Decision, Deposit
 from exchange.services.markets import Mode
-from exchange.services.messages import Author
 from exchange.services.process import Health
+from exchange.services.rows import Author
 
 REASON_LENGTH_MAX = 500
 

@@ -11,7 +11,8 @@ from exchange.backend.signatures import (
 )
 from exchange.backend.vault import Vault
 from exchange.services.markets import Asset, ExchangeRules, Market
-from exchange.services.messages import Account, Key, KeyKind, Outcome, Row
+from exchange.services.messages import Outcome
+from exchange.services.rows import Account, Key, KeyKind, Row
 
 
 class KnownKey:

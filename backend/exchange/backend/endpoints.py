@@ -124,17 +124,17 @@ class Endpoint:
             "security": [{KEY_SCHEME: []}] if self.needs_key else [],
         }
 
-    def responses(self) -> dict[int | str, dict[str, Any]]:
+    def responses(self) -> dict[str, dict[str, Any]]:
         """Every status that an answer can have, and what it means."""
         statuses = [400, 414, 418, 429, 500, 503, *self._own_statuses]
         if self.needs_key:
             statuses += [401]
         if self.method != "GET":
             statuses += [408, 413, 504]
-        found: dict[int | str, dict[str, Any]] = {200: self._success()} if self.answer else {}
+        found = {"200": self._success()} if self.answer else {}
         for status in sorted(statuses):
             headers = {**_WEIGHT_HEADER, **(_WAIT_HEADER if status in _WAITED_FOR else {})}
-            found[status] = {
+            found[str(status)] = {
                 "description": _STATUSES[status], "content": _ERROR_CONTENT, "headers": headers,
             }  # fmt: skip
         return found

@@ -9,8 +9,8 @@ from exchange.services.amounts import format_amount
 from exchange.services.candles import Candle, close_time
 from exchange.services.market_view import MarketView, Ticker
 from exchange.services.markets import RATE_SCALE, Asset, ExchangeRules, Market
-from exchange.services.messages import Account, Amendment, Balance, PreventedMatch, Trade
 from exchange.services.orders import Side
+from exchange.services.rows import Account, Amendment, Balance, PreventedMatch, Trade
 
 Json = dict[str, Any]
 

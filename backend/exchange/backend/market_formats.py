@@ -14,8 +14,8 @@ from exchange.services.markets import (
     Mode,
     Rules,
 )
-from exchange.services.messages import Account
 from exchange.services.orders import OrderType, SelfTrade
+from exchange.services.rows import Account
 
 MULTIPLIER_DECIMALS = 6
 

@@ -21,8 +21,8 @@ from exchange.backend.operator import AdminError, Operator
 from exchange.backend.passwords import Passwords
 from exchange.backend.state import Current
 from exchange.backend.vault import Vault
-from exchange.services.messages import Account, Role
 from exchange.services.process import WorldFailed
+from exchange.services.rows import Account, Role
 from exchange.services.settings import InvalidSettings
 
 TOKEN_BYTES = 32
@@ -80,15 +80,16 @@ class Members:
 
     async def create(self, name: str, password: str, role: Role, operator: Operator) -> int:
         """The id of the account that the new user has."""
+        # Also before, since a hash takes longer than all the rest.
+        await self._refuse_if_taken(name)
         hashed = await self._passwords.hashed(password)
-        if await self._find(name) is not None or self._is_taken(name):
-            raise AdminError(409, f"The name {name} is taken.")
+        await self._refuse_if_taken(name)
         created = await operator.create_account(name, role)
         account: int = created["accountId"]
         with _unavailable():
             added = await member_rows.insert_user(self._database, name, account, hashed, _now())
         if not added:
-            raise AdminError(409, f"The name {name} is taken.")
+            raise _taken(name)
         return account
 
     async def reset_password(self, name: str, password: str, operator: Operator) -> dict[str, str]:
@@ -234,8 +235,9 @@ class Members:
     def _database(self) -> asyncpg.Pool:
         return self._current.state.database
 
-    def _is_taken(self, name: str) -> bool:
-        return self._current.state.directory.is_taken(name)
+    async def _refuse_if_taken(self, name: str) -> None:
+        if await self._find(name) is not None or self._current.state.directory.is_taken(name):
+            raise _taken(name)
 
     def _count_attempt(self, name: str, visitor: Visitor) -> None:
         wait = self._attempts.begin(name, visitor.address, int(time.monotonic()))
@@ -321,6 +323,10 @@ def _hash(token: str) -> bytes:
 def _totp_name(name: str) -> str:
     """What the secret of an authenticator is sealed to; no API key has such a name."""
     return f"totp {name}"
+
+
+def _taken(name: str) -> AdminError:
+    return AdminError(409, f"The name {name} is taken.")
 
 
 def _now() -> int:

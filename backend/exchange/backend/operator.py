@@ -51,21 +51,10 @@ from exchange.services.commands import (
     Withdraw,
 )
 from exchange.services.markets import DEFAULT_RULES, Asset, Market, Mode, Tier
-from exchange.services.messages import (
-    FEE_ACCOUNT,
-    Account,
-    Author,
-    Key,
-    KeyKind,
-    Order,
-    Outcome,
-    Reason,
-    Rejected,
-    Repeated,
-    Role,
-)
+from exchange.services.messages import Outcome, Reason, Rejected, Repeated
 from exchange.services.orders import OrderStatus
 from exchange.services.process import WorldFailed
+from exchange.services.rows import FEE_ACCOUNT, Account, Author, Key, KeyKind, Order, Role
 
 KEY_LENGTH = 64
 CHANGES_TRIED = 20

@@ -13,15 +13,8 @@ from exchange.backend.formats import (
     rate,
 )
 from exchange.services.markets import Asset, ExchangeRules, Market
-from exchange.services.messages import (
-    Account,
-    Amendment,
-    Order,
-    OrderList,
-    PreventedMatch,
-    Trade,
-)
 from exchange.services.orders import ListStatus
+from exchange.services.rows import Account, Amendment, Order, OrderList, PreventedMatch, Trade
 
 NO_LIST = -1
 NOT_YET = -1

@@ -1,4 +1,4 @@
-"""The trading page's files as they are answered: read, hashed and compressed once, at the start.
+"""The trading page's files as they are answered: read and hashed at the start, compressed once.
 
 A framework would compress the same bytes for every visitor, in the process that takes the orders.
 """
@@ -6,9 +6,10 @@ A framework would compress the same bytes for every visitor, in the process that
 import gzip
 import hashlib
 import re
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-import msgspec
 from starlette.types import Scope, Send
 
 from exchange.services.settings import InvalidSettings
@@ -23,13 +24,18 @@ _stream_url = re.compile(r"wss?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._/-]*)?").ful
 Headers = list[tuple[bytes, bytes]]
 
 
-class Answer(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Answer:
     """One file, in both forms."""
 
     headers: Headers
     etag: bytes
     plain: bytes
-    compressed: bytes
+
+    @cached_property
+    def compressed(self) -> bytes:
+        """By the first who asks for it: a start has no time for all of them."""
+        return gzip.compress(self.plain, mtime=0)
 
 
 class Page:
@@ -105,5 +111,4 @@ def _answer(file: Path) -> Answer:
         ],
         etag=b'"%b"' % hashlib.sha256(content).hexdigest()[:32].encode(),
         plain=content,
-        compressed=gzip.compress(content, mtime=0),
     )

@@ -8,15 +8,8 @@ import msgspec
 
 from exchange.postgres_db.stored import OPEN, OPEN_LIST, TABLES, column_names, first_told
 from exchange.services.candles import HOUR, MINUTE, Candle, Interval, stored_interval
-from exchange.services.messages import (
-    Amendment,
-    Balance,
-    Order,
-    OrderList,
-    PreventedMatch,
-    Trade,
-)
 from exchange.services.orders import Side
+from exchange.services.rows import Amendment, Balance, Order, OrderList, PreventedMatch, Trade
 
 Stored = TypeVar("Stored", bound=Order | OrderList | Amendment | PreventedMatch | Trade | Balance)
 Source: TypeAlias = "asyncpg.Connection | asyncpg.Pool"

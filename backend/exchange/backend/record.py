@@ -8,7 +8,7 @@ from exchange.backend.directory import Directory
 from exchange.backend.rulebook import MULTIPLIERS, QUANTITIES, written_rate
 from exchange.services.amounts import format_amount
 from exchange.services.markets import Asset, Market
-from exchange.services.messages import Act
+from exchange.services.rows import Act
 
 _IN_BASE = {*QUANTITIES, "lot", "quantity_min", "quantity_max"}
 _IN_QUOTE = {"tick", "price_max", "notional_min", "notional_max"}

@@ -8,17 +8,9 @@ from exchange.backend.errors import ApiError, Asked
 from exchange.backend.formats import Json
 from exchange.services import client_ids
 from exchange.services.markets import Market
-from exchange.services.messages import (
-    Amendment,
-    Order,
-    OrderList,
-    Outcome,
-    PreventedMatch,
-    Rejected,
-    Row,
-    Trade,
-)
+from exchange.services.messages import Outcome, Rejected
 from exchange.services.orders import OrderStatus, OrderType, Side
+from exchange.services.rows import Amendment, Order, OrderList, PreventedMatch, Row, Trade
 
 Kind = TypeVar("Kind", bound=Row)
 

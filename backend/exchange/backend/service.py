@@ -38,11 +38,12 @@ from exchange.services.commands import AddAsset, AddMarket
 from exchange.services.fault_file import FaultFile
 from exchange.services.market_view import CANDLES_KEPT, RECENT_TRADES, MarketViews
 from exchange.services.markets import default_markets
-from exchange.services.messages import Outcome, Reason, Rejected, Row
+from exchange.services.messages import Outcome, Reason, Rejected
 from exchange.services.order_counts import OrderCounts
 from exchange.services.process import Health, until_stopped
 from exchange.services.proxies import Proxies
 from exchange.services.rate_limits import API_LIMITS, LONG, SHORT, ApiLimits
+from exchange.services.rows import Row
 from exchange.services.settings import Settings
 from exchange.services.user_streams import UserStreams
 

@@ -15,7 +15,8 @@ from exchange.services.commands import (
     MoveFunds,
     RequestWithdrawal,
 )
-from exchange.services.messages import Outcome, Repeated, Withdrawal, WithdrawalStatus
+from exchange.services.messages import Outcome, Repeated
+from exchange.services.rows import Withdrawal, WithdrawalStatus
 
 OPEN = (WithdrawalStatus.PENDING, WithdrawalStatus.APPROVED)
 FROZEN = "FROZEN"

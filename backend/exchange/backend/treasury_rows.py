@@ -6,7 +6,7 @@ import asyncpg
 import msgspec
 
 from exchange.postgres_db.stored import TABLES, column_names
-from exchange.services.messages import Act, Withdrawal
+from exchange.services.rows import Act, Withdrawal
 
 LATEST = 2**63 - 1
 

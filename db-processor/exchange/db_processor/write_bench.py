@@ -32,20 +32,9 @@ from exchange.db_processor.writer import write
 from exchange.postgres_db.connection import connected
 from exchange.postgres_db.tables import STORED_IN, columns
 from exchange.services.embedded import Postgres
-from exchange.services.messages import (
-    AveragePrices,
-    Balance,
-    Counters,
-    Level,
-    Order,
-    Outcome,
-    OutcomeFrame,
-    Placed,
-    Row,
-    SignedRequest,
-    Trade,
-)
+from exchange.services.messages import Outcome, OutcomeFrame, Placed, SignedRequest
 from exchange.services.orders import OrderStatus, OrderType, Side, TimeInForce
+from exchange.services.rows import AveragePrices, Balance, Counters, Level, Order, Row, Trade
 
 WRITER = "db-processor"
 COPY = "raw COPY, batch by batch"

@@ -24,7 +24,9 @@ from exchange.postgres_db.snapshot import Position
 from exchange.postgres_db.tables import STORED_IN, columns, orders
 from exchange.services.candles import STORED, Candle, fold, fold_trades
 from exchange.services.markets import Asset, ExchangeRules, Market
-from exchange.services.messages import (
+from exchange.services.messages import Opened, Outcome, OutcomeFrame, SignedRequest, encode
+from exchange.services.process import WorldFailed
+from exchange.services.rows import (
     Account,
     Act,
     Amendment,
@@ -34,20 +36,14 @@ from exchange.services.messages import (
     Counters,
     Key,
     Level,
-    Opened,
     Order,
     OrderList,
-    Outcome,
-    OutcomeFrame,
     PreventedMatch,
     Row,
-    SignedRequest,
     Trade,
     Transfer,
     Withdrawal,
-    encode,
 )
-from exchange.services.process import WorldFailed
 
 COPY_ORDERS_MIN = 100
 """From so many orders on, COPY is worth two more questions to Postgres: it writes a new row in half

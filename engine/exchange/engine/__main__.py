@@ -8,7 +8,10 @@ if len(sys.argv) > 1:
 
     app(prog_name="exchange")
 else:
-    from exchange.engine.service import run
-    from exchange.services import process
+    from exchange.services.loading import quick_loading
+
+    with quick_loading():
+        from exchange.engine.service import run
+        from exchange.services import process
 
     process.run("engine", run)

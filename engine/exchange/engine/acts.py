@@ -8,15 +8,7 @@ from msgspec.structs import replace
 
 from exchange.services.commands import AnyCommand, Note
 from exchange.services.markets import Asset, ExchangeRules, Market
-from exchange.services.messages import (
-    Account,
-    Act,
-    Author,
-    Key,
-    Row,
-    Transfer,
-    Withdrawal,
-)
+from exchange.services.rows import Account, Act, Author, Key, Row, Transfer, Withdrawal
 
 SECRET_FIELDS = ("secret",)
 

@@ -16,16 +16,9 @@ from msgspec.structs import replace
 from exchange.engine.matching_engine import MatchingEngine
 from exchange.services.commands import CancelOrder, NewOrder, PlaceOrder
 from exchange.services.markets import Asset, Market, Rules
-from exchange.services.messages import (
-    Account,
-    Balance,
-    Canceled,
-    Counters,
-    Order,
-    Placed,
-    Special,
-)
+from exchange.services.messages import Canceled, Placed
 from exchange.services.orders import OrderStatus, OrderType, SelfTrade, Side, TimeInForce
+from exchange.services.rows import Account, Balance, Counters, Order, Special
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 COMMANDS = 300

@@ -16,8 +16,9 @@ from exchange.engine.triggers import is_met
 from exchange.services.commands import Command, NewOrder
 from exchange.services.filters import Filter, filter_failure
 from exchange.services.markets import BASIS_POINTS, Market
-from exchange.services.messages import Order, Reason, Rejected, Special
+from exchange.services.messages import Reason, Rejected
 from exchange.services.orders import ExpiryReason, OrderStatus, OrderType, Side
+from exchange.services.rows import Order, Special
 
 
 class Entry(Struct, frozen=True):

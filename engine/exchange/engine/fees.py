@@ -4,8 +4,8 @@ from exchange.engine.ledger import Ledger
 from exchange.engine.order_book import OrderBook
 from exchange.engine.registry import Registry
 from exchange.services.markets import RATE_SCALE, Market
-from exchange.services.messages import FEE_ACCOUNT
 from exchange.services.orders import Side
+from exchange.services.rows import FEE_ACCOUNT
 
 
 class Fees:

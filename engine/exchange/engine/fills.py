@@ -7,7 +7,6 @@ from msgspec import Struct
 
 from exchange.engine.order_book import BookSide, OrderBook
 from exchange.services.markets import RATE_SCALE
-from exchange.services.messages import Order
 from exchange.services.orders import (
     ExpiryReason,
     OrderStatus,
@@ -15,6 +14,7 @@ from exchange.services.orders import (
     Side,
     TimeInForce,
 )
+from exchange.services.rows import Order
 
 
 class Fill(Struct, frozen=True):

@@ -1,6 +1,6 @@
 """The ledger: what every account has of every asset, free and locked, to the unit."""
 
-from exchange.services.messages import Balance
+from exchange.services.rows import Balance
 
 SUPPLY_MAX = 10**36
 """Units of one asset that can exist; the database holds 38 digits."""

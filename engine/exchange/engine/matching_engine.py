@@ -48,6 +48,16 @@ from exchange.services.commands import (
 )
 from exchange.services.markets import Asset, ExchangeRules, Market, Mode, market_fault
 from exchange.services.messages import (
+    Created,
+    Done,
+    Outcome,
+    Reason,
+    Rejected,
+    Repeated,
+    Result,
+    SignedRequest,
+)
+from exchange.services.rows import (
     Account,
     Act,
     Amendment,
@@ -55,20 +65,12 @@ from exchange.services.messages import (
     Balance,
     Beginning,
     Counters,
-    Created,
-    Done,
     Key,
     Level,
     Order,
     OrderList,
-    Outcome,
     PreventedMatch,
-    Reason,
-    Rejected,
-    Repeated,
-    Result,
     Row,
-    SignedRequest,
     Trade,
     Transfer,
     TransferKind,

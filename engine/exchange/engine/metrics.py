@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import prometheus_client
 
 from exchange.services.commands import AnyCommand, Undecodable
-from exchange.services.messages import OutcomeFrame, Rejected, Repeated, Result, Trade
+from exchange.services.messages import OutcomeFrame, Rejected, Repeated, Result
+from exchange.services.rows import Trade
 
 POSITION = prometheus_client.Gauge("exchange_engine_position", "Number of the last outcome.")
 LEADS = prometheus_client.Gauge("exchange_engine_leads", "1 while this engine leads.")

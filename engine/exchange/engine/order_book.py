@@ -9,15 +9,8 @@ from sortedcontainers import SortedDict
 from exchange.engine.triggers import Reaction, Triggers
 from exchange.services.average_price import AveragePrice
 from exchange.services.markets import Market
-from exchange.services.messages import (
-    AveragePrices,
-    Beginning,
-    Counters,
-    Level,
-    Order,
-    OrderList,
-)
 from exchange.services.orders import Side
+from exchange.services.rows import AveragePrices, Beginning, Counters, Level, Order, OrderList
 
 
 class PriceLevel:

@@ -5,16 +5,8 @@ from collections.abc import Mapping
 from exchange.engine.matching_engine import MatchingEngine
 from exchange.engine.state_hash import StateHash
 from exchange.services.commands import AnyCommand, Undecodable
-from exchange.services.messages import (
-    JUMP,
-    Counters,
-    Opened,
-    Outcome,
-    OutcomeFrame,
-    Reason,
-    Rejected,
-    encode,
-)
+from exchange.services.messages import JUMP, Opened, Outcome, OutcomeFrame, Reason, Rejected, encode
+from exchange.services.rows import Counters
 
 
 class Reexecution:

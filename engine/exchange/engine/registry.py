@@ -31,17 +31,8 @@ from exchange.services.markets import (
     Market,
     market_fault,
 )
-from exchange.services.messages import (
-    FEE_ACCOUNT,
-    Account,
-    Key,
-    Reason,
-    Rejected,
-    Repeated,
-    Role,
-    Transfer,
-    TransferKind,
-)
+from exchange.services.messages import Reason, Rejected, Repeated
+from exchange.services.rows import FEE_ACCOUNT, Account, Key, Role, Transfer, TransferKind
 
 
 class Registry:

@@ -10,18 +10,10 @@ from itertools import zip_longest
 from exchange.engine.matching_engine import MatchingEngine
 from exchange.services.commands import AnyCommand, CancelOrder, NewOrder, PlaceOrder
 from exchange.services.markets import Asset, Market
-from exchange.services.messages import (
-    Account,
-    Balance,
-    Counters,
-    Outcome,
-    Placed,
-    Reason,
-    Rejected,
-    Trade,
-)
+from exchange.services.messages import Outcome, Placed, Reason, Rejected
 from exchange.services.orders import OrderType
 from exchange.services.recordings import CANCEL, DECIMALS, RecordedOrder, RecordedTrade
+from exchange.services.rows import Account, Balance, Counters, Trade
 
 _UNIT = 10**DECIMALS
 _PLENTY = 10**40

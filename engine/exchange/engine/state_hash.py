@@ -11,7 +11,7 @@ from typing import Any
 from exchange.engine.hashing import MODULUS, message_hash
 from exchange.engine.request_memory import RequestMemory
 from exchange.services.markets import Asset, ExchangeRules, Market
-from exchange.services.messages import (
+from exchange.services.rows import (
     Account,
     Act,
     Amendment,

@@ -22,8 +22,9 @@ from exchange.engine.cost_bench import MARKET, NOW, PLENTY, UNIT
 from exchange.engine.matching_engine import MatchingEngine
 from exchange.services.commands import CancelOrder, NewOrder, PlaceOrder
 from exchange.services.markets import Asset
-from exchange.services.messages import Account, Balance, Canceled, Counters, Placed
+from exchange.services.messages import Canceled, Placed
 from exchange.services.orders import OrderType, Side
+from exchange.services.rows import Account, Balance, Counters
 
 OURS = "this engine, with its ledger"
 OURS_COMPILED = "the same, its core compiled"

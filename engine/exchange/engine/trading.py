@@ -24,20 +24,14 @@ from exchange.engine.fills import Fill, Prevention, Sweep, plan_sweep
 from exchange.engine.ledger import Ledger
 from exchange.engine.order_book import OrderBook
 from exchange.engine.triggers import is_met
-from exchange.services.messages import (
-    Order,
-    OrderList,
-    PreventedMatch,
-    Rejected,
-    Row,
-    Trade,
-)
+from exchange.services.messages import Rejected
 from exchange.services.orders import (
     ExpiryReason,
     ListStatus,
     OrderStatus,
     Side,
 )
+from exchange.services.rows import Order, OrderList, PreventedMatch, Row, Trade
 
 
 class Trading:

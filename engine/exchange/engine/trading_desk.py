@@ -35,19 +35,16 @@ from exchange.services.filters import (
 from exchange.services.markets import Feature, Mode
 from exchange.services.messages import (
     Amended,
-    Amendment,
     Canceled,
     Listed,
-    Order,
-    OrderList,
     Placed,
     Reason,
     Rejected,
     Replaced,
     Result,
-    Row,
 )
 from exchange.services.orders import Contingency, ListStatus, OrderStatus, OrderType, Side
+from exchange.services.rows import Amendment, Order, OrderList, Row
 
 Commit = Callable[[], Result]
 """What a plan leaves to do; it cannot be refused any more."""

@@ -9,8 +9,8 @@ import msgspec
 from sortedcontainers import SortedDict, SortedList
 
 from exchange.services.markets import BASIS_POINTS
-from exchange.services.messages import Order
 from exchange.services.orders import Side
+from exchange.services.rows import Order
 
 
 class Reaction(msgspec.Struct, frozen=True):

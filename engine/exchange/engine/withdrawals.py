@@ -4,13 +4,8 @@ from msgspec.structs import replace
 
 from exchange.engine.registry import Registry
 from exchange.services.commands import DecideWithdrawal, Decision, RequestWithdrawal
-from exchange.services.messages import (
-    Reason,
-    Rejected,
-    Transfer,
-    Withdrawal,
-    WithdrawalStatus,
-)
+from exchange.services.messages import Reason, Rejected
+from exchange.services.rows import Transfer, Withdrawal, WithdrawalStatus
 
 DAY_US = 86_400_000_000
 

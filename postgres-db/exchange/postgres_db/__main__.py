@@ -5,13 +5,16 @@ import asyncio
 import sys
 from pathlib import Path
 
-import msgspec
+from exchange.services.loading import quick_loading
 
-from exchange.postgres_db.connection import connected
-from exchange.postgres_db.file_copy import copy_files, greatest_numbers
-from exchange.services.backup_file import BackupFault, Manifest
-from exchange.services.process import OperatorNeeded, WorldFailed
-from exchange.services.settings import InvalidSettings, Settings
+with quick_loading():
+    import msgspec
+
+    from exchange.postgres_db.connection import connected
+    from exchange.postgres_db.file_copy import copy_files, greatest_numbers
+    from exchange.services.backup_file import BackupFault, Manifest
+    from exchange.services.process import OperatorNeeded, WorldFailed
+    from exchange.services.settings import InvalidSettings, Settings
 
 
 def main() -> None:

@@ -13,16 +13,8 @@ from exchange.postgres_db.snapshot import Snapshot
 from exchange.postgres_db.stored import OPEN, column_names
 from exchange.postgres_db.tables import STORED_IN
 from exchange.services.candles import DAY, HOUR, MINUTE, SECOND, SECONDS_KEPT, Candle, Interval
-from exchange.services.messages import (
-    FEE_ACCOUNT,
-    JUMP,
-    Act,
-    Amendment,
-    PreventedMatch,
-    Row,
-    Trade,
-    Transfer,
-)
+from exchange.services.messages import JUMP
+from exchange.services.rows import FEE_ACCOUNT, Act, Amendment, PreventedMatch, Row, Trade, Transfer
 
 DOUBTS_SHOWN = 5
 

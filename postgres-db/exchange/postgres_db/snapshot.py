@@ -24,7 +24,11 @@ from exchange.postgres_db.stored import (
 )
 from exchange.services.candles import STORED, Candle, Interval
 from exchange.services.markets import Asset, ExchangeRules, Market
-from exchange.services.messages import (
+from exchange.services.messages import SignedRequest
+from exchange.services.order_counts import MAKER_CREDIT, TAKER_CREDIT
+from exchange.services.orders import OrderStatus
+from exchange.services.process import OperatorNeeded, WorldFailed
+from exchange.services.rows import (
     Account,
     Act,
     AveragePrices,
@@ -36,14 +40,10 @@ from exchange.services.messages import (
     Order,
     OrderList,
     Row,
-    SignedRequest,
     Trade,
     Transfer,
     Withdrawal,
 )
-from exchange.services.order_counts import MAKER_CREDIT, TAKER_CREDIT
-from exchange.services.orders import OrderStatus
-from exchange.services.process import OperatorNeeded, WorldFailed
 
 WAIT_S = 3.0
 """How long a missing Postgres is waited for at a time; then the process looks around and retries."""

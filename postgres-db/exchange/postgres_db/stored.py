@@ -7,7 +7,9 @@ import msgspec
 
 from exchange.services.candles import Candle
 from exchange.services.markets import Asset, ExchangeRules, Market
-from exchange.services.messages import (
+from exchange.services.messages import SignedRequest
+from exchange.services.orders import OPEN_STATUSES, ListStatus
+from exchange.services.rows import (
     Account,
     Act,
     Amendment,
@@ -19,12 +21,10 @@ from exchange.services.messages import (
     Order,
     OrderList,
     PreventedMatch,
-    SignedRequest,
     Trade,
     Transfer,
     Withdrawal,
 )
-from exchange.services.orders import OPEN_STATUSES, ListStatus
 
 SCHEMA_VERSION = "0008"
 """The migration that this code needs; a newer schema still serves it (expand first)."""

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from exchange.services.messages import Trade
 from exchange.services.orders import Side
+from exchange.services.rows import Trade
 
 
 class AggregateTrade(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,8 +13,8 @@ from operator import attrgetter
 
 import msgspec
 
-from exchange.services.messages import Trade
 from exchange.services.orders import Side
+from exchange.services.rows import Trade
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND

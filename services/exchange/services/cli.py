@@ -409,7 +409,7 @@ def simulate(
 
     Example: exchange simulate BTCUSDT --intensity 0.5
     """
-    become("exchange.lab", "simulate", *(arguments or []))
+    become("exchange.lab.market", *(arguments or []))
 
 
 def _transfer(

@@ -6,7 +6,6 @@ from enum import StrEnum
 import msgspec
 
 from exchange.services.markets import Asset, ExchangeRules, Market, Mode, Rules
-from exchange.services.messages import FEE_ACCOUNT, Author, KeyKind, Message, Role
 from exchange.services.orders import (
     Contingency,
     OrderStatus,
@@ -15,6 +14,7 @@ from exchange.services.orders import (
     Side,
     TimeInForce,
 )
+from exchange.services.rows import FEE_ACCOUNT, Author, KeyKind, Message, Role
 
 
 class Command(Message, frozen=True, kw_only=True):

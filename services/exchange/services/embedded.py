@@ -251,16 +251,20 @@ class Postgres(Server):
         if self.owner:
             os.chown(fresh, self.owner.uid, self.owner.gid)
         self._run(
-            "initdb", "-D", str(fresh), "-U", _USER, "--auth=trust", "-E", "UTF8", "--locale=C"
-        )
+            "initdb", "-D", str(fresh), "-U", _USER, "--auth=trust", "-E", "UTF8", "--locale=C",
+            "--no-sync",
+        )  # fmt: skip
         self._run(
             "postgres",
             "--single",
+            "-F",
             "-D",
             str(fresh),
             "postgres",
             typed=f'CREATE DATABASE "{_DATABASE}"\n',
         )
+        # Onto the disk all at once: each of the two would do it for itself.
+        self._run("initdb", "-D", str(fresh), "--sync-only")
         fresh.rename(self.folder)
 
     def _run(self, name: str, *arguments: str, typed: str = "") -> None:

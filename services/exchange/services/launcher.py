@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from rich.console import Console
 
 from exchange.services import children, embedded, replacement
 from exchange.services.admin import Admin, AdminFault
@@ -134,7 +133,6 @@ class Launcher:
         self._children: dict[str, children.Child] = {}
         self._stopping = False
         self._is_recorded = True
-        self._console = Console(stderr=True, highlight=False, markup=False)
         self._ports: dict[str, int] = {}
         self._admin_token = ""
         self._login_password = ""
@@ -326,7 +324,7 @@ class Launcher:
 
     def _start_demo(self) -> None:
         # An ordinary client of what runs already: nothing waits for it.
-        self._start_module(DEMO, "exchange.lab", "simulate", "--data", str(self._folder))
+        self._start_module(DEMO, "exchange.lab.market", "--data", str(self._folder))
 
     def _start_module(self, name: str, module: str, *arguments: str) -> None:
         log, environment = self._log(name), self._environment(name)
@@ -522,7 +520,7 @@ Ctrl-C stops it; what it holds stays.
     def _say(self, text: str) -> None:
         # A closed terminal is no reason to end.
         with contextlib.suppress(OSError):
-            self._console.print(text, soft_wrap=True)
+            print(text, file=sys.stderr, flush=True)
 
 
 def _check_ports_and_urls(options: Options) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from exchange.services.messages import Order, OrderList, Row
+from exchange.services.rows import Order, OrderList, Row
 
 
 class ListMembers:

@@ -23,17 +23,9 @@ from exchange.services.candles import (
     merge,
 )
 from exchange.services.markets import Market
-from exchange.services.messages import (
-    JUMP,
-    Beginning,
-    Counters,
-    Level,
-    Opened,
-    Outcome,
-    Row,
-    Trade,
-)
+from exchange.services.messages import JUMP, Opened, Outcome
 from exchange.services.orders import Side
+from exchange.services.rows import Beginning, Counters, Level, Row, Trade
 
 RECENT_TRADES = 1_000
 CANDLES_KEPT = DAY + 10 * MINUTE

@@ -7,17 +7,10 @@ what counts is whether an order ever traded.
 from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 
-from exchange.services.messages import (
-    Listed,
-    Order,
-    OrderList,
-    Outcome,
-    Placed,
-    Replaced,
-    Trade,
-)
+from exchange.services.messages import Listed, Outcome, Placed, Replaced
 from exchange.services.orders import Side
 from exchange.services.rate_limits import LONG, SHORT
+from exchange.services.rows import Order, OrderList, Trade
 
 TAKER_CREDIT, MAKER_CREDIT = 1, 5
 """What the first fill of an order gives back: more if it came while the order was in the book."""

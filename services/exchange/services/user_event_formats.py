@@ -5,8 +5,9 @@ from typing import Any, assert_never
 
 from exchange.services.amounts import format_amount
 from exchange.services.markets import Asset, Market
-from exchange.services.messages import Order, PreventedMatch, Reason, Trade, TransferKind
+from exchange.services.messages import Reason
 from exchange.services.orders import ListStatus, OrderStatus, Side
+from exchange.services.rows import Order, PreventedMatch, Trade, TransferKind
 from exchange.services.user_events import (
     AccountEvent,
     BalanceReport,

@@ -15,23 +15,18 @@ from msgspec.structs import replace
 
 from exchange.services import client_ids
 from exchange.services.list_members import ListMembers
-from exchange.services.messages import (
+from exchange.services.messages import Listed, Outcome, Placed, Reason, Rejected, Replaced
+from exchange.services.orders import ExpiryReason, OrderStatus, Side
+from exchange.services.rows import (
     Amendment,
     Balance,
-    Listed,
     Order,
     OrderList,
-    Outcome,
-    Placed,
     PreventedMatch,
-    Reason,
-    Rejected,
-    Replaced,
     Row,
     Trade,
     Transfer,
 )
-from exchange.services.orders import ExpiryReason, OrderStatus, Side
 
 PLACES = 2**20
 """An execution id is its outcome's number times this, plus its place in there."""

@@ -7,16 +7,8 @@ import msgspec
 
 from exchange.services.list_members import ListMembers
 from exchange.services.markets import Asset, Market
-from exchange.services.messages import (
-    Balance,
-    Key,
-    Opened,
-    Order,
-    OrderList,
-    Outcome,
-    Row,
-    Transfer,
-)
+from exchange.services.messages import Opened, Outcome
+from exchange.services.rows import Balance, Key, Order, OrderList, Row, Transfer
 from exchange.services.user_event_formats import event_content
 from exchange.services.user_events import AccountEvent, account_events
 

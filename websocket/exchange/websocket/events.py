@@ -14,8 +14,8 @@ from exchange.services.amounts import format_amount
 from exchange.services.candles import Candle, close_time
 from exchange.services.market_view import Prices, Ticker
 from exchange.services.markets import Market
-from exchange.services.messages import Trade
 from exchange.services.orders import Side
+from exchange.services.rows import Trade
 from exchange.websocket import payloads
 from exchange.websocket.payloads import encode
 from exchange.websocket.streams import Stream, Window

@@ -11,8 +11,9 @@ from collections.abc import Container, Iterable, Iterator
 from exchange.services.aggregates import aggregate
 from exchange.services.candles import Candle
 from exchange.services.market_view import Best, MarketChange, MarketView, MarketViews
-from exchange.services.messages import Level, Opened, OutcomeFrame, Trade
+from exchange.services.messages import Opened, OutcomeFrame
 from exchange.services.orders import Side
+from exchange.services.rows import Level, Trade
 from exchange.websocket.events import (
     Event,
     Message,

@@ -23,7 +23,7 @@ from exchange.services.candles import (
     open_time,
 )
 from exchange.services.market_view import MarketView
-from exchange.services.messages import Trade
+from exchange.services.rows import Trade
 
 SECONDS_KEPT = 2 * MINUTE
 HOURS_HELD_BACK = 2 * HOUR

@@ -21,9 +21,9 @@ from exchange.services.candles import Candle, Interval
 from exchange.services.clock import now_us
 from exchange.services.fault_file import FaultFile
 from exchange.services.market_view import CANDLES_KEPT, RECENT_TRADES, MarketViews
-from exchange.services.messages import Row
 from exchange.services.process import Health, until_stopped
 from exchange.services.proxies import Proxies
+from exchange.services.rows import Row
 from exchange.services.settings import Settings, parse_address
 from exchange.services.user_streams import UserStreams
 from exchange.websocket.connection import Socket

@@ -17,8 +17,8 @@ from exchange.backend.routes.orders import new_order
 from exchange.services.commands import CancelOrder, Deposit, NewOrder, PlaceOrder
 from exchange.services.fault_script import MAKER, SHARE, Rule
 from exchange.services.markets import Market
-from exchange.services.messages import Author
 from exchange.services.orders import OrderType, Side, TimeInForce
+from exchange.services.rows import Author
 
 log = structlog.get_logger()
 

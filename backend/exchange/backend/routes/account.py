@@ -20,7 +20,7 @@ from exchange.backend.parameters import (
 from exchange.backend.queries import Window
 from exchange.backend.routes.orders import market_of
 from exchange.services.candles import DAY
-from exchange.services.messages import Balance
+from exchange.services.rows import Balance
 
 LIMIT_DEFAULT, LIMIT_MAX = 500, 1_000
 MILLISECOND = 1_000

@@ -16,7 +16,7 @@ from exchange.backend.parameters import (
     text_parameter,
 )
 from exchange.backend.routes.account import LIMIT, window_of
-from exchange.services.messages import OrderList
+from exchange.services.rows import OrderList
 
 LIST_ID = integer_parameter("orderListId", "The list's number.")
 CLIENT_LIST_ID = text_parameter(

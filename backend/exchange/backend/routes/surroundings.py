@@ -17,7 +17,7 @@ from exchange.backend.endpoints import Call, Endpoint, Security
 from exchange.backend.formats import Json
 from exchange.backend.parameters import SYMBOL
 from exchange.backend.routes.orders import market_of
-from exchange.services.messages import Balance
+from exchange.services.rows import Balance
 
 
 async def currencies(call: Call) -> list[Json]:

@@ -18,7 +18,7 @@ from exchange.backend.parameters import (
 from exchange.backend.routes.market import current_view
 from exchange.backend.routes.orders import market_of
 from exchange.services.aggregates import AggregateTrade, aggregate, belong_together
-from exchange.services.messages import Trade
+from exchange.services.rows import Trade
 
 LIMIT_DEFAULT, LIMIT_MAX = 500, 1_000
 LIMIT = limit_parameter(LIMIT_DEFAULT, LIMIT_MAX)

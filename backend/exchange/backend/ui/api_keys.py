@@ -13,7 +13,7 @@ from exchange.backend.operator import KeyTerms, Operator
 from exchange.backend.state import Current
 from exchange.backend.ui.forms import KeyChange, KeyWish
 from exchange.backend.ui.visitors import ChosenAccount, SignedInMember
-from exchange.services.messages import Key, KeyKind
+from exchange.services.rows import Key, KeyKind
 
 KEYS_MAX = 30
 """Of one account, those that are revoked left out."""

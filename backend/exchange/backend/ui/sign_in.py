@@ -17,7 +17,7 @@ from exchange.backend.ui.forms import (
     Registration,
 )
 from exchange.backend.ui.visitors import AnyVisitor, PerhapsMember, SignedInMember
-from exchange.services.messages import Role
+from exchange.services.rows import Role
 
 
 def routes(members: Members, *, is_open: bool) -> APIRouter:

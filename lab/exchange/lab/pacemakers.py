@@ -16,7 +16,7 @@ from exchange.lab.socket_load import split_frame, text_frame
 from exchange.lab.stream_crowd import BUFFER_BYTES, CrowdFault, upgrade
 from exchange.lab.traders import Signer, Terms, Trader
 
-IN_FLIGHT_MIN, IN_FLIGHT_MAX, IN_FLIGHT_SOCKETS = 2, 20, 12_000
+IN_FLIGHT_MIN, IN_FLIGHT_MAX, IN_FLIGHT_SOCKETS = 2, 16, 12_000
 TICKS_OF_ONE = 20
 """An iceberg is for so many ticks: putting it into the book shall cost little beside them."""
 STOCK = 1_000

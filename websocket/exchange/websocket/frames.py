@@ -37,6 +37,7 @@ def deflate_bits(extensions: Sequence[Extension]) -> int:
 
 
 def text_frame(text: bytes, deflate_bits: int = 0) -> bytes:
+    """A text as a frame; what is not compressed, as most is not, without the library's detours."""
     if deflate_bits:
         return Frame(Opcode.TEXT, text).serialize(mask=False, extensions=(_deflate(deflate_bits),))
     size = len(text)

@@ -53,7 +53,7 @@ def test_help_shows_an_example() -> None:
 
 
 def test_few_sockets_get_more_ticks_at_once_so_that_the_server_has_something_to_do() -> None:
-    assert [in_flight(sockets) for sockets in (100, 1_000, 5_000)] == [120, 12, 2]
+    assert [in_flight(sockets) for sockets in (100, 1_000, 5_000)] == [16, 12, 2]
 
 
 def test_percentiles_are_of_the_sorted_ages() -> None:

@@ -26,7 +26,7 @@ _SIZES: tuple[Limit, ...] = (
     (outcomes, "_READ_FRAMES", (1, 2)),
     (outcomes, "FRAMES_WAITING_MAX", (1, 2)),
     (db_processor, "BATCH_COMMANDS", (1, 3)),
-    (db_processor, "BUSY_COMMANDS", (1,)),
+    (db_processor, "BUSY_ROWS", (1,)),
     (db_processor, "FRAMES_WAITING_MAX", (1, 2)),
 )
 _TRIMMING: tuple[Limit, ...] = (

@@ -30,8 +30,9 @@ from exchange.services.process import Health, OperatorNeeded, until_stopped, wai
 from exchange.services.settings import Settings
 
 BATCH_COMMANDS = 1_000
-BUSY_COMMANDS = 100
-"""A batch of so many means that more will come: the next one may wait a little for company."""
+BUSY_ROWS = 400
+"""A batch of so many means that more will come: the next one may wait a little for company. They
+are a hundred orders, or some that each take a dozen others."""
 LINGER_S = 0.05
 FRAMES_WAITING_MAX = 32
 TRANSACTION_IDLE_S = 2
@@ -148,19 +149,20 @@ class _Processor:
     async def _batch(self) -> list[OutcomeFrame]:
         """What is there; under load a little more, since many commands share one commit well."""
         frames: list[OutcomeFrame] = []
-        commands = 0
+        commands = rows = 0
         frame = await self._waiting.get()
         try:
             async with asyncio.timeout(self._linger_s if self._busy else 0):
                 while frame is not None:
                     frames.append(frame)
                     commands += len(frame.outcomes)
+                    rows += sum(len(outcome.rows) for outcome in frame.outcomes)
                     if commands >= BATCH_COMMANDS:
                         break
                     frame = await self._waiting.get()
         except TimeoutError:
             pass  # Nothing more has come in time.
-        self._busy = commands >= BUSY_COMMANDS
+        self._busy = rows >= BUSY_ROWS
         return frames
 
     async def _commit(self, batch: Sequence[OutcomeFrame]) -> None:

@@ -283,9 +283,9 @@ def fanout(
 ) -> None:
     """Trades to many sockets, beside a server that hands each message to `websockets.broadcast`.
 
-    Both get the next tick when all have heard the one so many before (fewer where there are more
-    sockets): the numbers are those of a server that always has something to do. An age is the time
-    from a message to its arrival.
+    Several ticks are under way (fewer where there are more sockets), and whenever all have heard
+    half of them both get as many again: the numbers are those of a server that always has something
+    to do. An age is the time from a message to its arrival.
 
     Example: exchange bench fanout --sockets 1000 --seconds 10 --deaf 10
     """

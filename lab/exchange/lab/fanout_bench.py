@@ -14,7 +14,6 @@ from exchange.lab.pacemakers import (
     Market,
     OrderPacemaker,
     Pacemaker,
-    in_flight,
     parts_of_one,
 )
 from exchange.lab.stream_load import MEGABYTE, StreamLoad, Turn, measure
@@ -115,9 +114,7 @@ def _contenders(
     market = Market(api_port, seller, buyer)
 
     def by_orders(selector: selectors.BaseSelector) -> Pacemaker:
-        return OrderPacemaker(
-            selector, market, updates=options.updates, in_flight=in_flight(min(options.sockets))
-        )
+        return OrderPacemaker(selector, market, updates=options.updates)
 
     pid = exchange.pids["websocket"]
     assert pid is not None

@@ -7,36 +7,38 @@ import itertools
 import selectors
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
-from exchange.lab.http_load import is_whole
+from exchange.lab.socket_load import split_frame, text_frame
 from exchange.lab.stream_crowd import BUFFER_BYTES, CrowdFault, upgrade
-from exchange.lab.traders import Signer, Trader
+from exchange.lab.traders import Signer, Terms, Trader
 
-IN_FLIGHT_MIN, IN_FLIGHT_SOCKETS = 2, 12_000
+IN_FLIGHT_MIN, IN_FLIGHT_MAX, IN_FLIGHT_SOCKETS = 2, 16, 12_000
 TICKS_OF_ONE = 20
 """An iceberg is for so many ticks: putting it into the book shall cost little beside them."""
 STOCK = 1_000
 """For so many ticks icebergs lie in the book; an account may have 200 orders."""
 SLICE = 0.1
 PRICES = 10_000
+TEXT = 1
+ORDERS = "/ws-api/v3?returnRateLimits=false"
 GO = b"\x81\x82\0\0\0\0go"
 """A client's frame, masked with nothing."""
 
 
 def in_flight(sockets: int) -> int:
     """So many ticks may be on their way: the next one is there when a server is done with one."""
-    return max(IN_FLIGHT_MIN, IN_FLIGHT_SOCKETS // sockets)
+    return min(IN_FLIGHT_MAX, max(IN_FLIGHT_MIN, IN_FLIGHT_SOCKETS // sockets))
 
 
 class Pacemaker(Protocol):
     """Makes one server tick. What it has to hear is registered with a selector, to be called."""
 
-    def tick(self) -> bool:
-        """Ask for a tick, if that is possible at the moment."""
+    def tick(self, count: int) -> int:
+        """Ask for so many ticks, or as many as are possible now; says how many it asked for."""
 
     @property
     def is_busy(self) -> bool:
@@ -54,9 +56,9 @@ class GoPacemaker:
         self._socket.sendall(upgrade("/go"))
         self._socket.recv(4_096)
 
-    def tick(self) -> bool:
-        self._socket.sendall(GO)
-        return True
+    def tick(self, count: int) -> int:
+        self._socket.sendall(GO * count)
+        return count
 
     @property
     def is_busy(self) -> bool:
@@ -85,74 +87,96 @@ def parts_of_one(updates: int) -> int:
 
 
 class OrderPacemaker:
-    """Of the exchange: one account sells icebergs, another one takes one for each tick."""
+    """Of the exchange: one account sells icebergs, another one takes one for each tick.
 
-    def __init__(
-        self, selector: selectors.BaseSelector, market: Market, *, updates: int, in_flight: int
-    ) -> None:
-        self._market, port = market, market.port
-        self._seller, self._buyer = Signer(market.seller), Signer(market.buyer)
-        self._updates = updates
+    Both trade over the WebSocket API, and send together what they have to send at the same time.
+    """
+
+    def __init__(self, selector: selectors.BaseSelector, market: Market, *, updates: int) -> None:
+        self._market, self._updates = market, updates
+        self._making = _OrderSocket(selector, market.port, market.seller, self._have_made)
+        self._taking = _OrderSocket(selector, market.port, market.buyer, lambda: None)
         self._names = itertools.count(time.time_ns())
-        self._making = [_Connection(selector, port, self._have_made) for _ in range(in_flight)]
-        self._taking = [_Connection(selector, port, lambda: None) for _ in range(in_flight)]
         self._make()
 
-    def tick(self) -> bool:
-        idle = next((one for one in self._taking if one.is_idle), None)
-        if idle is None or not self._market.stock:
-            return False
-        self._market.stock -= 1
-        idle.send(self._buyer.order(f"side=BUY&type=MARKET&{self._amount(self._updates)}"))
+    def tick(self, count: int) -> int:
+        count = min(count, self._market.stock)
+        self._market.stock -= count
+        self._taking.place([self._taken() for _ in range(count)])
         self._make()
-        return True
+        return count
 
     @property
     def is_busy(self) -> bool:
-        return any(not one.is_idle for one in (*self._making, *self._taking))
+        return bool(self._making.unanswered or self._taking.unanswered)
 
     def close(self) -> None:
-        for connection in (*self._making, *self._taking):
-            connection.close()
+        self._making.close()
+        self._taking.close()
 
     def _make(self) -> None:
         """Fill up the stock."""
-        idle = [one for one in self._making if one.is_idle]
-        coming = self._market.stock + (len(self._making) - len(idle)) * TICKS_OF_ONE
-        amount = parts_of_one(self._updates)
-        for connection in idle[: max(0, STOCK - coming) // TICKS_OF_ONE]:
-            # Each has a price of its own: slices of one price are taken by turns.
-            self._market.made += 1
-            price = 100 + self._market.made % PRICES / 100
-            terms = f"side=SELL&type=LIMIT&timeInForce=GTC&icebergQty={SLICE}&price={price:.2f}"
-            connection.send(self._seller.order(f"{terms}&{self._amount(amount)}"))
+        coming = self._market.stock + self._making.unanswered * TICKS_OF_ONE
+        self._making.place([self._made() for _ in range((STOCK - coming) // TICKS_OF_ONE)])
 
-    def _amount(self, slices: int) -> str:
-        name = f"t{next(self._names)}"
-        return f"quantity={slices * SLICE:.1f}&newClientOrderId={name}&newOrderRespType=ACK"
+    def _made(self) -> Terms:
+        # Each has a price of its own: slices of one price are taken by turns.
+        self._market.made += 1
+        price = 100 + self._market.made % PRICES / 100
+        return {
+            **self._order(parts_of_one(self._updates)),
+            "side": "SELL",
+            "type": "LIMIT",
+            "timeInForce": "GTC",
+            "icebergQty": str(SLICE),
+            "price": f"{price:.2f}",
+        }
+
+    def _taken(self) -> Terms:
+        return {**self._order(self._updates), "side": "BUY", "type": "MARKET"}
+
+    def _order(self, slices: int) -> Terms:
+        return {
+            "newClientOrderId": f"t{next(self._names)}",
+            "newOrderRespType": "ACK",
+            "quantity": f"{slices * SLICE:.1f}",
+        }
 
     def _have_made(self) -> None:
         self._market.stock += TICKS_OF_ONE
         self._make()
 
 
-class _Connection:
-    """One request after the other over HTTP; each must be answered with 200."""
+class _OrderSocket:
+    """An account's connection to the WebSocket API; each order must be answered with 200.
+
+    `unanswered` is how many are under way.
+    """
 
     def __init__(
-        self, selector: selectors.BaseSelector, port: int, answered: Callable[[], None]
+        self,
+        selector: selectors.BaseSelector,
+        port: int,
+        trader: Trader,
+        answered: Callable[[], None],
     ) -> None:
-        self.is_idle = True
+        self.unanswered = 0
+        self._signer = Signer(trader)
         self._selector = selector
         self._answered = answered
         self._received = b""
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self._socket.sendall(upgrade(ORDERS))
+        # Nothing follows it: whoever asks for nothing is told nothing.
+        answer = self._socket.recv(BUFFER_BYTES)
+        if not answer.startswith(b"HTTP/1.1 101 "):
+            raise CrowdFault(f"a trader was refused: {answer.decode(errors='replace')}")
         selector.register(self._socket, selectors.EVENT_READ, self._hear)
 
-    def send(self, request: bytes) -> None:
-        assert self.is_idle
-        self.is_idle = False
-        self._socket.sendall(request)
+    def place(self, orders: Sequence[Terms]) -> None:
+        """Send orders, all at once."""
+        self.unanswered += len(orders)
+        self._socket.sendall(b"".join(map(text_frame, map(self._signer.placing, orders))))
 
     def close(self) -> None:
         self._selector.unregister(self._socket)
@@ -160,11 +184,14 @@ class _Connection:
 
     def _hear(self) -> None:
         received = self._socket.recv(BUFFER_BYTES)
+        if not received:
+            raise CrowdFault("a trader was closed")
         self._received += received
-        if received and not is_whole(self._received):
-            return
-        if not self._received.startswith(b"HTTP/1.1 200"):
-            raise CrowdFault(f"an order failed: {self._received.decode(errors='replace')}")
-        self._received = b""
-        self.is_idle = True
-        self._answered()
+        while (frame := split_frame(self._received)) is not None:
+            opcode, text, self._received = frame
+            if opcode != TEXT:
+                continue
+            if b'"status":200' not in text:
+                raise CrowdFault(f"an order failed: {text.decode(errors='replace')}")
+            self.unanswered -= 1
+            self._answered()

@@ -92,8 +92,10 @@ def _let_tick(
     end, ticks, look = now + turn.seconds, 0, now
     memory, at_once = 0, in_flight(turn.listening)
     while now < end or crowd.messages < ticks * per_tick:
-        if now < end and ticks - crowd.messages // per_tick < at_once and pacemaker.tick():
-            ticks += 1
+        due = at_once - (ticks - crowd.messages // per_tick)
+        # By halves: one half is on its way to the crowd while the other one is being made.
+        if now < end and due >= at_once // 2:
+            ticks += pacemaker.tick(due)
         _hear(selector, crowd)
         now = time.perf_counter()
         if now >= look:

@@ -6,11 +6,15 @@ import random
 import time
 from collections.abc import Callable, Iterator
 
+import msgspec
 from msgspec import Struct
 
 SYMBOL = "SOLUSDC"
 ORDERS_AT_A_PRICE = 200
 PRICES = 40
+
+Terms = dict[str, str]
+"""What an order is to be, by the names of its parameters."""
 
 
 class Trader(Struct, frozen=True):
@@ -56,6 +60,16 @@ class Signer:
             f'"side":"{side}","symbol":"{SYMBOL}","timeInForce":"GTC","timestamp":{timestamp},'
             f'"type":"LIMIT","signature":"{signer.hexdigest()}"}}}}'
         ).encode()
+
+    def placing(self, terms: Terms) -> bytes:
+        """The whole message for an order with these parameters over the WebSocket API."""
+        timestamp = time.time_ns() // 1_000_000
+        params = {"apiKey": self.api_key, "recvWindow": "60000", "symbol": SYMBOL, **terms}
+        params["timestamp"] = str(timestamp)
+        signer = self._keyed.copy()
+        signer.update("&".join(f"{name}={params[name]}" for name in sorted(params)).encode())
+        params["signature"] = signer.hexdigest()
+        return msgspec.json.encode({"id": timestamp, "method": "order.place", "params": params})
 
     def request(self, method: str, path: str, parameters: str) -> bytes:
         """A whole request with everything in the query."""

@@ -37,8 +37,15 @@ def deflate_bits(extensions: Sequence[Extension]) -> int:
 
 
 def text_frame(text: bytes, deflate_bits: int = 0) -> bytes:
-    extensions = (_deflate(deflate_bits),) if deflate_bits else ()
-    return Frame(Opcode.TEXT, text).serialize(mask=False, extensions=extensions)
+    """A text as a frame; what is not compressed, as most is not, without the library's detours."""
+    if deflate_bits:
+        return Frame(Opcode.TEXT, text).serialize(mask=False, extensions=(_deflate(deflate_bits),))
+    size = len(text)
+    if size < _LONG_SIZE:
+        return b"\x81%c%b" % (size, text)
+    if size < 1 << 16:
+        return b"\x81\x7e%b%b" % (size.to_bytes(2), text)
+    return b"\x81\x7f%b%b" % (size.to_bytes(8), text)
 
 
 def split_frames(frames: bytes) -> Iterator[bytes]:

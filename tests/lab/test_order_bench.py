@@ -45,6 +45,15 @@ def test_a_bench_is_bounded(arguments: list[str]) -> None:
     assert bench(*arguments).returncode == 2
 
 
+def test_what_cannot_be_measured_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACK", "postgres")
+
+    done = bench("--seconds", "0.5", "--rounds", "1")
+
+    assert done.returncode == 1
+    assert "Measure it by `exchange bench scaling --backends 1`" in done.stderr
+
+
 def test_help_shows_an_example() -> None:
     assert "Example: exchange bench orders" in bench("--help").stdout
 

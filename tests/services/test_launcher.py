@@ -90,6 +90,31 @@ def test_what_was_not_made_for_tests_can_never_be_reset(tmp_path: Path) -> None:
         launcher.up(options(tmp_path, testing=True))
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, "There is no snapshot none in"),
+        ({"redis_url": "redis://localhost"}, "no --redis"),
+        ({"postgres_url": "postgres://localhost/db"}, "no --redis, --postgres"),
+    ],
+)
+def test_what_cannot_be_begun_as_a_snapshot_is_said(
+    tmp_path: Path, changes: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(LauncherFault, match=sentence):
+        launcher.up(options(tmp_path / "new", snapshot=tmp_path / "none", **changes))
+
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["lock"]
+
+
+@pytest.mark.parametrize("used", ["ports.json", "postgres", "redis"])
+def test_a_snapshot_is_never_laid_over_an_exchange(tmp_path: Path, used: str) -> None:
+    (tmp_path / used).touch()
+
+    with pytest.raises(LauncherFault, match="There is an exchange in"):
+        launcher.up(options(tmp_path, snapshot=tmp_path / "snapshots" / "base"))
+
+
 def test_a_held_folder_names_its_holder(tmp_path: Path) -> None:
     with (tmp_path / "lock").open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -123,14 +123,16 @@ def test_a_fork_has_the_stores_and_the_key_and_nothing_else(folder: Path, tmp_pa
     save(folder, "one")
     go_on(folder)
 
-    snapshots.fork(folder, "one", tmp_path / "fork")
+    snapshot = snapshots.begin_fork(folder, "one", tmp_path / "fork")
+    snapshots.copy_secrets(snapshot, tmp_path / "fork")
+    snapshots.take_stores(snapshot, tmp_path / "fork")
 
     assert content(tmp_path / "fork") == THEN
     assert sorted(path.name for path in (tmp_path / "fork").iterdir()) == [
         "master.key", "postgres", "redis",
     ]  # fmt: skip
     with pytest.raises(SnapshotFault, match="is not empty"):
-        snapshots.fork(folder, "one", tmp_path / "fork")
+        snapshots.begin_fork(folder, "one", tmp_path / "fork")
 
 
 def test_a_snapshot_is_whole_or_absent(folder: Path) -> None:

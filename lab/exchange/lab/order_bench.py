@@ -77,7 +77,12 @@ class BenchFault(Exception):
 
 
 def run(options: Options, progress: Progress) -> Report:
-    """Start all contenders, let them take turns, and stop them."""
+    """Start all contenders, let them take turns, and stop them. Raises BenchFault."""
+    if os.environ.get("ACK") == "postgres":
+        raise BenchFault(
+            "With ACK=postgres nobody is answered while the db-processor stands still, as it does in"
+            " one of the turns. Measure it by `exchange bench scaling --backends 1`, or `latency`."
+        )
     warm_up_s = min(1.0, options.seconds)
     steps = progress.add_task("starting an exchange", total=2 + len(TURNS) * (1 + options.rounds))
     with (

@@ -134,6 +134,10 @@ def up(
     postgres: Annotated[
         str | None, typer.Option(metavar="URL", help="Use this Postgres database.")
     ] = None,
+    snapshot: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="In a new folder: begin as this, DATA/snapshots/NAME."),
+    ] = None,
     ack: Annotated[
         Ack | None,
         typer.Option(help="Answer when an order is in Redis (default), or in Postgres, too."),
@@ -175,6 +179,7 @@ def up(
         demo=demo,
         testing=testing,
         faults=script,
+        snapshot=None if snapshot is None else snapshot.expanduser().absolute(),
     )
     try:
         launcher.up(options)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from exchange.services import children, embedded, replacement
+from exchange.services import children, embedded, replacement, snapshots
 from exchange.services.admin import Admin, AdminFault
 from exchange.services.data_folder import LauncherFault, held, read_note, secret, was_used
 from exchange.services.fault_file import write_script
@@ -76,6 +76,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Let it be reset: a folder that was not made for that cannot be used so."""
     faults: Script | None = None
     """Let faults be asked for, these to begin with."""
+    snapshot: Path | None = None
+    """Begin as this one."""
 
 
 def up(options: Options) -> None:
@@ -86,6 +88,7 @@ def up(options: Options) -> None:
         launcher.end_leftovers()
         _check_ports_and_urls(options)
         _check_purpose(options)
+        _check_snapshot(options)
         launcher.heed_signals()
         try:
             launcher.start()
@@ -149,7 +152,9 @@ class Launcher:
     def start(self) -> None:
         """Everything in its order, until all services say that they are ready."""
         self._logs.mkdir(mode=0o700, exist_ok=True)
-        is_new = not was_used(self._folder)
+        is_new = not was_used(self._folder) and self._options.snapshot is None
+        if self._options.snapshot is not None:
+            snapshots.copy_secrets(self._options.snapshot, self._folder)
         self._choose_ports()
         self._make_secrets()
         self._set_faults()
@@ -164,6 +169,9 @@ class Launcher:
             else:
                 # They load meanwhile, and wait for servers and schema as they do wherever they run.
                 self._start_services()
+                if self._options.snapshot is not None:
+                    self._say("Copying the snapshot …")
+                    snapshots.take_stores(self._options.snapshot, self._folder)
                 self._start_servers(servers)
                 self._await_schema(migrations)
         self._await_readiness()
@@ -537,6 +545,22 @@ def _check_ports_and_urls(options: Options) -> None:
     ):
         if url is not None and url.partition("://")[0] not in schemes:
             raise LauncherFault(f"{option} must begin with {schemes[0]}://")
+
+
+def _check_snapshot(options: Options) -> None:
+    if options.snapshot is None:
+        return
+    if options.redis_url or options.postgres_url:
+        raise LauncherFault("--snapshot is of both stores: no --redis, --postgres.")
+    if was_used(options.data) or any((options.data / one).exists() for one in replacement.STORES):
+        raise LauncherFault(
+            f"There is an exchange in {options.data}: name a new folder with --data, or let it be"
+            " what it was with `exchange snapshot load`."
+        )
+    try:
+        snapshots.read_at(options.snapshot)
+    except snapshots.SnapshotFault as fault:
+        raise LauncherFault(str(fault)) from None
 
 
 def _check_purpose(options: Options) -> None:

@@ -90,14 +90,16 @@ def fork_snapshot(
     folder = _folder(data)
     target = absolute(to) if to is not None else folder.with_name(f"{folder.name}-{name}")
     with _sentences():
-        snapshots.fork(folder, name, target)
-    if no_start:
-        print_fields({"data": str(target)}, as_json)
-        return
-    one = OwnExchange(
-        target, api_port=api_port, ws_port=ws_port, output=target / "up.log", stays=True
-    )
-    with _sentences():
+        snapshot = snapshots.begin_fork(folder, name, target)
+        if no_start:
+            snapshots.copy_secrets(snapshot, target)
+            snapshots.take_stores(snapshot, target)
+            print_fields({"data": str(target)}, as_json)
+            return
+        one = OwnExchange(
+            target, "--snapshot", str(snapshot),
+            api_port=api_port, ws_port=ws_port, output=target / "up.log", stays=True,
+        )  # fmt: skip
         one.start()
     assert one.launcher is not None
     where = {"data": str(target), "api": one.run.api, "ws": one.run.ws}

@@ -62,9 +62,7 @@ def save(folder: Path, name: str, copy_database: CopyDatabase) -> Snapshot:
         numbers = copy_database(folder / "postgres", fresh / "postgres")
         # Afterwards, so that the journal holds all that the database does, and more.
         _copy_journal(folder / "redis", fresh / "redis")
-        for kept in _KEPT:
-            if (folder / kept).exists():
-                write_private(fresh / kept, (folder / kept).read_text(encoding="ascii"))
+        copy_secrets(folder, fresh)
         made = Snapshot(name=name, made=time.time_ns() // 1_000, numbers=numbers)
         write_private(fresh / MADE_BY, msgspec.json.encode(made).decode())
         fresh.rename(target)
@@ -89,17 +87,27 @@ def prepare(folder: Path, name: str, numbers: dict[str, int]) -> None:
     replacement.finish_preparing(folder)
 
 
-def fork(folder: Path, name: str, target: Path) -> None:
-    """Make a folder of its own of a snapshot."""
+def begin_fork(folder: Path, name: str, target: Path) -> Path:
+    """Make a folder for an exchange that begins as a snapshot, whose path is returned."""
     read(folder, name)
     if target.exists() and any(target.iterdir()):
         raise SnapshotFault(f"{target} is not empty: name another folder with --to.")
     target.mkdir(parents=True, exist_ok=True, mode=0o700)
-    source = _path(folder, name)
-    _copy_stores(source, target)
+    return _path(folder, name)
+
+
+def copy_secrets(source: Path, target: Path) -> None:
+    """Those of an exchange, or of a snapshot by its path, for one that is to be the same."""
     for kept in _KEPT:
         if (source / kept).exists():
             write_private(target / kept, (source / kept).read_text(encoding="ascii"))
+
+
+def take_stores(source: Path, folder: Path) -> None:
+    """Let the stores of a snapshot, by its path, be those of a folder that has none: both or neither."""
+    _copy_stores(source, replacement.begin(folder))
+    replacement.finish_preparing(folder)
+    replacement.complete(folder)
 
 
 def delete(folder: Path, name: str) -> None:
@@ -108,12 +116,17 @@ def delete(folder: Path, name: str) -> None:
 
 
 def read(folder: Path, name: str) -> Snapshot:
+    return read_at(_path(folder, name))
+
+
+def read_at(path: Path) -> Snapshot:
+    """What stands in a snapshot about itself; raises SnapshotFault where this is none."""
     try:
-        return msgspec.json.decode((_path(folder, name) / MADE_BY).read_bytes(), type=Snapshot)
-    except FileNotFoundError:
-        raise SnapshotFault(f"There is no snapshot {name} of {folder}.") from None
+        return msgspec.json.decode((path / MADE_BY).read_bytes(), type=Snapshot)
+    except (FileNotFoundError, NotADirectoryError):
+        raise SnapshotFault(f"There is no snapshot {path.name} in {path.parent}.") from None
     except (OSError, msgspec.MsgspecError) as fault:
-        raise SnapshotFault(f"The snapshot {name} cannot be read: {fault}.") from None
+        raise SnapshotFault(f"The snapshot {path.name} cannot be read: {fault}.") from None
 
 
 def listed(folder: Path) -> list[Snapshot]:

@@ -8,19 +8,21 @@ import fcntl
 import os
 import struct
 import time
-from queue import SimpleQueue
+from queue import Queue
 from threading import Thread
 
 _TUNSETIFF = 0x400454CA
 _IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
 _FRAME_BYTES_MAX = 65_536
+UNDER_WAY_MAX = 10_000
+"""Of frames in one direction; what comes then waits in the kernel, which drops what is too much."""
 
 
 def lay(one: str, other: str, delay_s: float) -> None:
     """Make both interfaces, in our own network; they end with this process."""
     ends = _end(one), _end(other)
     for source, target in (ends, ends[::-1]):
-        under_way: SimpleQueue[tuple[float, bytes]] = SimpleQueue()
+        under_way: Queue[tuple[float, bytes]] = Queue(UNDER_WAY_MAX)
         Thread(target=_take, args=(source, under_way, delay_s), daemon=True).start()
         Thread(target=_deliver, args=(target, under_way), daemon=True).start()
 
@@ -31,7 +33,7 @@ def _end(name: str) -> int:
     return file
 
 
-def _take(source: int, under_way: SimpleQueue[tuple[float, bytes]], delay_s: float) -> None:
+def _take(source: int, under_way: Queue[tuple[float, bytes]], delay_s: float) -> None:
     while True:
         try:
             frame = os.read(source, _FRAME_BYTES_MAX)
@@ -40,7 +42,7 @@ def _take(source: int, under_way: SimpleQueue[tuple[float, bytes]], delay_s: flo
         under_way.put((time.monotonic() + delay_s, frame))
 
 
-def _deliver(target: int, under_way: SimpleQueue[tuple[float, bytes]]) -> None:
+def _deliver(target: int, under_way: Queue[tuple[float, bytes]]) -> None:
     while True:
         due, frame = under_way.get()
         time.sleep(max(0.0, due - time.monotonic()))

@@ -27,7 +27,7 @@ _STILL_THERE = "pre-existing shared memory block"
 LEAP_KEY = "j:leap"
 _DATABASE, _USER = "exchange-db", "exchange"
 _LOOPBACK = "127.0.0.1"
-_PORTS = range(20_000, 30_000)
+_PORTS = range(10_000, 32_000)
 
 
 class ServerFault(children.StartFailed):

@@ -122,7 +122,8 @@ function type(values) {
   fill(values);
   requestAnimationFrame(() => {
     const field = document.querySelector("#order-price, #order-stop, #order-amount");
-    if (field instanceof HTMLInputElement) {
+    // Where the cursor is there already, somebody may be typing: what he types must stay.
+    if (field instanceof HTMLInputElement && document.activeElement !== field) {
       field.focus();
       field.select();
     }

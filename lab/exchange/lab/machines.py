@@ -126,14 +126,12 @@ def _started(server: Server) -> Iterator[Server]:
 @contextlib.contextmanager
 def _machine(address: str, share: float, delay_s: float, exchange: OwnExchange) -> Iterator[None]:
     """Its network ends with its process."""
-    variables = {
-        "SERVER_ADDR": f"0.0.0.0:{API_PORT}",
-        "METRICS_ADDR": f"0.0.0.0:{METRICS_PORT}",
-        "ADMIN_TOKEN": "",
-        "MASTER_KEY_FILE": str(exchange.folder / "master.key"),
-        "DATABASE_URL": exchange.run.database_url,
-        "REDIS_URL": exchange.run.redis_url,
-    }
+    variables = running.backend_variables(
+        exchange.folder,
+        exchange.run,
+        server=f"0.0.0.0:{API_PORT}",
+        metrics=f"0.0.0.0:{METRICS_PORT}",
+    )
     with _cgroup(f"exchange-{os.getpid()}-{address}", share) as cgroup:
         enter = ["sh", "-c", _ENTER, "sh", str(cgroup), f"{address}/24", sys.executable]
         with running.process(["unshare", "--net", *enter], variables) as machine:

@@ -109,6 +109,18 @@ def process(
             started.wait()
 
 
+def backend_variables(folder: Path, run: Run, *, server: str, metrics: str) -> dict[str, str]:
+    """For one more backend of the exchange in a folder: it has no admin port, of which one is enough."""
+    return {
+        "SERVER_ADDR": server,
+        "METRICS_ADDR": metrics,
+        "ADMIN_TOKEN": "",
+        "MASTER_KEY_FILE": str(folder / "master.key"),
+        "DATABASE_URL": run.database_url,
+        "REDIS_URL": run.redis_url,
+    }
+
+
 def wait_for_answer(url: str) -> None:
     """Until it answers with a status that is no error. Raises TimeoutError."""
 

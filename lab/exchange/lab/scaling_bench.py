@@ -144,14 +144,12 @@ def _backends(subject: Subject, count: int) -> Iterator[list[int]]:
 def _backend(subject: Subject, metrics_port: int) -> Iterator[int]:
     """One more, without an admin port; gives its pid."""
     run = subject.run
-    variables = {
-        "SERVER_ADDR": urlsplit(run.api).netloc,
-        "METRICS_ADDR": f"127.0.0.1:{metrics_port}",
-        "ADMIN_TOKEN": "",
-        "MASTER_KEY_FILE": str(subject.folder / "master.key"),
-        "DATABASE_URL": run.database_url,
-        "REDIS_URL": run.redis_url,
-    }
+    variables = running.backend_variables(
+        subject.folder,
+        run,
+        server=urlsplit(run.api).netloc,
+        metrics=f"127.0.0.1:{metrics_port}",
+    )
     with running.process([sys.executable, "-m", "exchange.backend"], variables) as started:
         yield started.pid
 

@@ -45,6 +45,7 @@ def _take(source: int, under_way: Queue[tuple[float, bytes]], delay_s: float) ->
 def _deliver(target: int, under_way: Queue[tuple[float, bytes]]) -> None:
     while True:
         due, frame = under_way.get()
+        # This is the way that it takes: frames of one direction are under way together.
         time.sleep(max(0.0, due - time.monotonic()))
         try:
             os.write(target, frame)

@@ -252,8 +252,8 @@ def test_every_module_of_the_engine_is_core_or_shell() -> None:
             continue
         name = f"exchange.engine.{path.stem}"
         shell = {
-            "asyncio", "exchange.services.clock", "exchange.services.process",
-            "prometheus_client", "random", "time",
+            "asyncio", "exchange.services.clock", "exchange.services.failures",
+            "exchange.services.process", "prometheus_client", "random", "time",
         }  # fmt: skip
         looks_around = shell & set(imported(path))
         assert (name in CORE) != bool(looks_around), name

@@ -6,7 +6,7 @@ import pytest
 
 from exchange.backend.directory import Directory
 from exchange.backend.vault import Vault
-from exchange.services.process import OperatorNeeded
+from exchange.services.failures import OperatorNeeded
 from exchange.services.rows import Key, KeyKind
 from exchange.services.settings import InvalidSettings
 

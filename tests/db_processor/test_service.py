@@ -20,8 +20,9 @@ from exchange.postgres_db.connection import connected
 from exchange.postgres_db.epochs import cluster_uuid
 from exchange.redis.leadership import Leadership
 from exchange.redis.outcomes import Outcomes
+from exchange.services.failures import OperatorNeeded
 from exchange.services.messages import OutcomeFrame
-from exchange.services.process import Health, OperatorNeeded
+from exchange.services.process import Health
 from exchange.services.settings import Settings
 
 

@@ -30,10 +30,10 @@ from exchange.postgres_db import epochs
 from exchange.postgres_db.connection import connected
 from exchange.postgres_db.snapshot import Position, open_snapshot
 from exchange.services.candles import STORED, fold_trades
+from exchange.services.failures import WorldFailed
 from exchange.services.markets import ExchangeRules, Rules
 from exchange.services.messages import Opened
 from exchange.services.orders import ListStatus, OrderStatus, Side
-from exchange.services.process import WorldFailed
 from exchange.services.rows import AveragePrices, Balance, Beginning, Counters, Level, Row, Special
 
 

@@ -25,10 +25,11 @@ from exchange.services.commands import (
     PlaceOrder,
 )
 from exchange.services.embedded import free_port
+from exchange.services.failures import OperatorNeeded, WorldFailed
 from exchange.services.markets import Asset
 from exchange.services.messages import Outcome
 from exchange.services.orders import OrderType, Side
-from exchange.services.process import Health, OperatorNeeded, WorldFailed
+from exchange.services.process import Health
 from exchange.services.settings import Settings
 
 StartEngine = Callable[..., subprocess.Popen[bytes]]

@@ -17,8 +17,8 @@ from exchange.redis.journal import Journal
 from exchange.redis.leadership import Leadership
 from exchange.redis.outcomes import Outcomes
 from exchange.services.commands import CreateAccount
+from exchange.services.failures import WorldFailed
 from exchange.services.messages import Created, Reason, Rejected, Repeated
-from exchange.services.process import WorldFailed
 from exchange.services.settings import Settings
 
 POISONED = str(Path(__file__).with_name("poisoned_engine.py"))

@@ -35,8 +35,9 @@ from exchange.redis.leadership import Leadership
 from exchange.redis.outcomes import Outcomes
 from exchange.services import embedded
 from exchange.services.commands import CreateAccount
+from exchange.services.failures import OperatorNeeded, WorldFailed
 from exchange.services.messages import JUMP, LEAP, Created, Opened, Placed
-from exchange.services.process import Health, OperatorNeeded, WorldFailed
+from exchange.services.process import Health
 from exchange.services.settings import Settings
 
 _copy_numbers = itertools.count(1)

@@ -26,9 +26,10 @@ from exchange.redis.journal import Journal, NotIngested
 from exchange.redis.leadership import SILENCE_S, Leadership
 from exchange.redis.outcomes import Outcomes
 from exchange.services.commands import CreateAccount
+from exchange.services.failures import OperatorNeeded
 from exchange.services.market_view import MarketViews
 from exchange.services.messages import JUMP, Created, Opened, Placed, Reason, Rejected, Repeated
-from exchange.services.process import Health, OperatorNeeded
+from exchange.services.process import Health
 from exchange.services.settings import Settings
 
 

@@ -8,7 +8,7 @@ from postgres_db.examples import HUGE
 from servers import KillableServer
 
 from exchange.postgres_db.connection import connect, connected, pool, reporting_failures
-from exchange.services.process import OperatorNeeded, WorldFailed
+from exchange.services.failures import OperatorNeeded, WorldFailed
 
 
 async def test_amounts_are_integers_of_any_size(database_url: str) -> None:

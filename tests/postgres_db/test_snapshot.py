@@ -26,15 +26,17 @@ from postgres_db.examples import (
     outcome,
     trade,
 )
+from sqlalchemy import Numeric
+from stored_tables import STORED_IN, columns
 
 from exchange.db_processor.writer import write
 from exchange.postgres_db import snapshot
 from exchange.postgres_db.connection import connected
 from exchange.postgres_db.schema import SchemaTooOld
 from exchange.postgres_db.snapshot import Position, open_snapshot
-from exchange.postgres_db.stored import column_names
-from exchange.postgres_db.tables import STORED_IN, columns
+from exchange.postgres_db.stored import AMOUNTS, PRIMARY_KEYS, column_names
 from exchange.services.candles import SECOND, Interval, fold_trades
+from exchange.services.failures import WorldFailed
 from exchange.services.messages import (
     Outcome,
     OutcomeFrame,
@@ -46,7 +48,6 @@ from exchange.services.messages import (
     encode,
 )
 from exchange.services.orders import OPEN_STATUSES, ListStatus, OrderStatus, Side
-from exchange.services.process import WorldFailed
 from exchange.services.rows import Level, OrderList, Row, Special
 
 
@@ -62,6 +63,9 @@ async def write_rows(url: str, *rows: Row) -> None:
 @pytest.mark.parametrize("kind", STORED_IN, ids=lambda kind: kind.__name__)
 def test_every_field_has_its_column(kind: type[msgspec.Struct]) -> None:
     assert [column.name for column in columns(kind)] == column_names(kind)
+    assert tuple(column.name for column in STORED_IN[kind].primary_key) == PRIMARY_KEYS[kind]
+    amounts = {column.name for column in columns(kind) if isinstance(column.type, Numeric)}
+    assert amounts == AMOUNTS & set(column_names(kind))
 
 
 def test_everything_but_levels_has_an_example() -> None:

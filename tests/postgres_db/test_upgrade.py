@@ -23,9 +23,9 @@ from exchange.postgres_db.stored import SCHEMA_VERSION
 from exchange.postgres_db.tables import metadata
 from exchange.postgres_db.upgrade import upgrade
 from exchange.services.candles import Interval
+from exchange.services.failures import OperatorNeeded, WorldFailed
 from exchange.services.messages import SignedRequest
 from exchange.services.orders import Side
-from exchange.services.process import OperatorNeeded, WorldFailed
 from exchange.services.rows import AveragePrices, Balance, Level
 
 MIGRATIONS = len(list(ScriptDirectory.from_config(configuration()).walk_revisions()))

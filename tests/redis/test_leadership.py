@@ -14,7 +14,7 @@ from exchange.redis.heartbeat import Heartbeat
 from exchange.redis.journal import TOP, Closed, Journal, NotIngested
 from exchange.redis.leadership import SILENCE_S, Fenced, Leadership, Vigil
 from exchange.redis.outcomes import OUTCOMES, Outcomes
-from exchange.services.process import OperatorNeeded
+from exchange.services.failures import OperatorNeeded
 
 
 async def test_a_claim_says_where_the_journal_ends(

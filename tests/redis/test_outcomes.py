@@ -15,8 +15,8 @@ from exchange.redis.connection import ConnectionLost
 from exchange.redis.journal import ChainBroken
 from exchange.redis.leadership import Leadership
 from exchange.redis.outcomes import OUTCOMES, Outcomes
+from exchange.services.failures import OperatorNeeded
 from exchange.services.messages import OutcomeFrame, encode
-from exchange.services.process import OperatorNeeded
 from exchange.services.rows import Balance
 
 

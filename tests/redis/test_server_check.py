@@ -6,7 +6,7 @@ import redis.asyncio
 
 from exchange.redis.connection import Connection, ConnectionLost
 from exchange.redis.server_check import check
-from exchange.services.process import OperatorNeeded
+from exchange.services.failures import OperatorNeeded
 from exchange.services.settings import InvalidSettings
 
 

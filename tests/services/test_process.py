@@ -17,7 +17,8 @@ from prometheus_client import REGISTRY
 
 from exchange.services import process
 from exchange.services.embedded import free_port
-from exchange.services.process import Health, OperatorNeeded, WorldFailed, until_stopped
+from exchange.services.failures import OperatorNeeded, WorldFailed
+from exchange.services.process import Health, until_stopped
 
 _HEAD = """
 import asyncio, time

@@ -9,8 +9,9 @@ import asyncpg
 import msgspec
 from sqlalchemy import CheckConstraint, Numeric, Table, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSON, JSONB
+from stored_tables import STORED_IN, columns
 
-from exchange.postgres_db.tables import STORED_IN, columns, metadata, orders
+from exchange.postgres_db.tables import metadata, orders
 from exchange.services.rows import Account
 
 Key = tuple[Any, ...]

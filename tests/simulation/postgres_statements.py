@@ -21,6 +21,7 @@ from simulation.postgres_rows import (
     record_of,
     records_of,
 )
+from stored_tables import STORED_IN
 
 from exchange.db_processor import service, writer
 from exchange.postgres_db import alarms, engine_starts, epochs, snapshot
@@ -31,7 +32,7 @@ from exchange.postgres_db.stored import (
     SCHEMA_VERSION,
     first_told,
 )
-from exchange.postgres_db.tables import STORED_IN, metadata, orders
+from exchange.postgres_db.tables import metadata, orders
 from exchange.services.candles import Candle, Interval, merge
 from exchange.services.messages import SignedRequest
 from exchange.services.orders import OPEN_STATUSES, ListStatus

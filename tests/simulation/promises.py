@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 from simulation.history import Appended, Asked, History
 from simulation.postgres_rows import Rows
+from stored_tables import STORED_IN
 
 from exchange.engine.matching_engine import MatchingEngine
 from exchange.engine.request_memory import RequestMemory
 from exchange.engine.state_hash import StateHash, identity_of
-from exchange.postgres_db.tables import STORED_IN
 from exchange.services.market_view import MarketViews
 from exchange.services.messages import (
     JUMP,

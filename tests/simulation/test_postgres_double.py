@@ -37,9 +37,9 @@ from exchange.services.commands import (
     CreateKey,
     Deposit,
 )
+from exchange.services.failures import OperatorNeeded, WorldFailed
 from exchange.services.markets import Asset
 from exchange.services.messages import Created, OutcomeFrame
-from exchange.services.process import OperatorNeeded, WorldFailed
 from exchange.services.rows import Balance, KeyKind, Row
 
 URL = "postgresql://postgres/exchange"

@@ -21,10 +21,11 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from exchange.db_processor.writer import write
 from exchange.postgres_db.connection import connected
 from exchange.redis.leadership import Leadership
+from exchange.services.failures import WorldFailed
 from exchange.services.markets import Asset
 from exchange.services.messages import OutcomeFrame
 from exchange.services.orders import Side
-from exchange.services.process import Health, WorldFailed
+from exchange.services.process import Health
 from exchange.services.rows import Account, Counters, Trade
 from exchange.services.settings import Settings
 from exchange.websocket import service

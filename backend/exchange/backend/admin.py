@@ -37,9 +37,10 @@ from exchange.backend.wishes import (
 )
 from exchange.postgres_db.file_copy import greatest_numbers
 from exchange.services.commands import Deposit, Withdraw
+from exchange.services.failures import WorldFailed
 from exchange.services.fault_file import FaultFile
 from exchange.services.markets import Mode
-from exchange.services.process import Health, WorldFailed
+from exchange.services.process import Health
 from exchange.services.rows import Author, Role
 from exchange.services.settings import Settings
 

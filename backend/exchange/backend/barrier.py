@@ -17,7 +17,7 @@ from exchange.backend.errors import ApiError
 from exchange.backend.queries import select_position
 from exchange.postgres_db.connection import reporting_failures
 from exchange.redis.outcomes import Outcomes
-from exchange.services.process import OperatorNeeded, WorldFailed
+from exchange.services.failures import OperatorNeeded, WorldFailed
 
 WAIT_S = 2.0
 POLL_S = 0.05

@@ -21,7 +21,7 @@ from exchange.backend.operator import AdminError, Operator
 from exchange.backend.passwords import Passwords
 from exchange.backend.state import Current
 from exchange.backend.vault import Vault
-from exchange.services.process import WorldFailed
+from exchange.services.failures import WorldFailed
 from exchange.services.rows import Account, Role
 from exchange.services.settings import InvalidSettings
 

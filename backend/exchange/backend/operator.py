@@ -50,10 +50,10 @@ from exchange.services.commands import (
     SetMode,
     Withdraw,
 )
+from exchange.services.failures import WorldFailed
 from exchange.services.markets import DEFAULT_RULES, Asset, Market, Mode, Tier
 from exchange.services.messages import Outcome, Reason, Rejected, Repeated
 from exchange.services.orders import OrderStatus
-from exchange.services.process import WorldFailed
 from exchange.services.rows import FEE_ACCOUNT, Account, Author, Key, KeyKind, Order, Role
 
 KEY_LENGTH = 64

@@ -7,7 +7,8 @@ import msgspec
 from exchange.backend.errors import ApiError
 from exchange.backend.state import Current, State
 from exchange.postgres_db.alarms import select_alarms
-from exchange.services.process import Health, WorldFailed
+from exchange.services.failures import WorldFailed
+from exchange.services.process import Health
 
 
 async def read(current: Current, health: Health) -> dict[str, Any]:

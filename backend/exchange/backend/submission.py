@@ -7,8 +7,8 @@ from exchange.backend.endpoints import Call
 from exchange.backend.gateway import NotExecuted, OutcomeUnknown
 from exchange.services import client_ids
 from exchange.services.commands import AnyCommand
+from exchange.services.failures import WorldFailed
 from exchange.services.messages import Outcome, Repeated
-from exchange.services.process import WorldFailed
 
 
 async def submit(call: Call, command: AnyCommand) -> Outcome:

@@ -15,7 +15,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from exchange.services.process import OperatorNeeded
+from exchange.services.failures import OperatorNeeded
 from exchange.services.settings import InvalidSettings
 
 FIRST, LAST = 1, 255

@@ -17,9 +17,9 @@ from exchange.postgres_db.snapshot import open_snapshot
 from exchange.redis.journal import NO_LAG_LIMIT, Journal, NotIngested
 from exchange.services.clock import now_us
 from exchange.services.commands import FreezeWithdrawals, SetMode
+from exchange.services.failures import OperatorNeeded, WorldFailed
 from exchange.services.markets import ExchangeRules, Market, Mode
 from exchange.services.messages import encode
-from exchange.services.process import OperatorNeeded, WorldFailed
 from exchange.services.rows import Author, Row
 from exchange.services.settings import Settings
 

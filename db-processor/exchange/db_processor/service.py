@@ -25,8 +25,9 @@ from exchange.redis.server_check import check
 from exchange.services import tracing
 from exchange.services.candles import SECONDS_KEPT, Interval
 from exchange.services.clock import now_us
+from exchange.services.failures import OperatorNeeded
 from exchange.services.messages import OutcomeFrame
-from exchange.services.process import Health, OperatorNeeded, until_stopped, wait
+from exchange.services.process import Health, until_stopped, wait
 from exchange.services.settings import Settings
 
 BATCH_COMMANDS = 1_000

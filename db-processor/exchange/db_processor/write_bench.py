@@ -30,7 +30,7 @@ from rich.table import Table as Printed
 from exchange.db_processor.service import BATCH_COMMANDS
 from exchange.db_processor.writer import write
 from exchange.postgres_db.connection import connected
-from exchange.postgres_db.tables import STORED_IN, columns
+from exchange.postgres_db.stored import TABLES, column_names
 from exchange.services.embedded import Postgres
 from exchange.services.messages import Outcome, OutcomeFrame, Placed, SignedRequest
 from exchange.services.orders import OrderStatus, OrderType, Side, TimeInForce
@@ -154,21 +154,21 @@ async def _copy(
         async with connection.transaction():
             for kind, portion in portions.items():
                 await connection.copy_to_table(
-                    STORED_IN[kind].name, columns=_names(kind), source=memoryview(portion)
+                    TABLES[kind], columns=_names(kind), source=memoryview(portion)
                 )
     return time.perf_counter() - began
 
 
 async def _empty(connection: asyncpg.Connection) -> None:
     written: list[type[Struct]] = [*_COPIED, Counters, AveragePrices]
-    names = ", ".join(STORED_IN[kind].name for kind in written)
+    names = ", ".join(TABLES[kind] for kind in written)
     await connection.execute(f"TRUNCATE {names}, candles")
     await connection.execute("UPDATE position SET number = 0, clean_stop = NULL")
     await connection.execute("CHECKPOINT")
 
 
 def _names(kind: type[Struct]) -> list[str]:
-    names = [column.name for column in columns(kind)]
+    names = column_names(kind)
     return [*names, "number"] if kind is Order else names
 
 

@@ -1,31 +1,20 @@
 """Outcomes into Postgres: one transaction for a batch of frames, or nothing of it."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, assert_never
+from types import NoneType, UnionType
+from typing import Any, assert_never, get_args, get_origin
 
 import asyncpg
 import msgspec
-from msgspec.structs import astuple
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Integer,
-    LargeBinary,
-    Numeric,
-    SmallInteger,
-    Text,
-)
-from sqlalchemy.dialects.postgresql import JSON, JSONB
-from sqlalchemy.types import TypeEngine
+from msgspec.structs import astuple, fields
 
 from exchange.postgres_db.connection import reporting_failures
 from exchange.postgres_db.snapshot import Position
-from exchange.postgres_db.tables import STORED_IN, columns, orders
+from exchange.postgres_db.stored import AMOUNTS, PRIMARY_KEYS, TABLES, column_names
 from exchange.services.candles import STORED, Candle, fold, fold_trades
+from exchange.services.failures import WorldFailed
 from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import Opened, Outcome, OutcomeFrame, SignedRequest, encode
-from exchange.services.process import WorldFailed
 from exchange.services.rows import (
     Account,
     Act,
@@ -202,8 +191,8 @@ async def _copy(
     """By COPY's text format: its binary one has no whole numbers of 38 digits in asyncpg."""
     lines = "".join("\t".join(map(_copy_text, row)) + "\n" for row in rows)
     await connection.copy_to_table(
-        STORED_IN[kind].name,
-        columns=[column.name for column in _written(kind)],
+        TABLES[kind],
+        columns=_written(kind),
         source=memoryview(lines.encode()),  # plain bytes would be taken for a file name
     )
 
@@ -218,58 +207,65 @@ def _copy_text(value: int | str | bytes | None) -> str:
 
 def _arrays(kind: type[msgspec.Struct], rows: Iterable[msgspec.Struct]) -> list[Any]:
     """One array for each field, as the statements take them."""
-    written = columns(kind)
-    fields = list(zip(*map(astuple, rows), strict=True)) or [()] * len(written)
-    return [_array(column.type, values) for column, values in zip(written, fields, strict=True)]
+    types = _ARRAY_TYPES[kind]
+    columns = list(zip(*map(astuple, rows), strict=True)) or [()] * len(types)
+    return [_array(type_, values) for type_, values in zip(types, columns, strict=True)]
 
 
-def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> Sequence[Any] | str:
-    match type_:
-        case Numeric():
-            # One text for all of them is several times faster than encoding number by number.
-            return "{" + ",".join(map(str, values)) + "}"
-        case JSON():
-            return [None if value is None else encode(value).decode() for value in values]
+def _array(type_: str, values: Sequence[Any]) -> Sequence[Any] | str:
+    if type_ == _AMOUNTS:
+        # One text for all of them is several times faster than encoding number by number.
+        return "{" + ",".join(map(str, values)) + "}"
+    if type_ == _JSON:
+        return [None if value is None else encode(value).decode() for value in values]
     return values
 
 
 _COPY_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
-_ARRAY_TYPES: dict[type[TypeEngine[Any]], str] = {
-    Numeric: "text::numeric[]",
-    BigInteger: "bigint[]",
-    Integer: "integer[]",
-    SmallInteger: "smallint[]",
-    Text: "text[]",
-    LargeBinary: "bytea[]",
-    Boolean: "boolean[]",
-    JSON: "text[]::json[]",
-    JSONB: "text[]::jsonb[]",
+_AMOUNTS, _JSON = "text::numeric[]", "text[]::json[]"
+_PLAIN = {bool: "boolean[]", int: "bigint[]", str: "text[]", bytes: "bytea[]"}
+
+
+def _array_type(column: str, field: Any) -> str:
+    """What holds the values of a field on their way; Postgres makes of them what the column holds."""
+    if column in AMOUNTS:
+        return _AMOUNTS
+    if get_origin(field) is UnionType:
+        (field,) = set(get_args(field)) - {NoneType}
+    plain = field.__mro__ if isinstance(field, type) else ()
+    return next((_PLAIN[one] for one in plain if one in _PLAIN), _JSON)
+
+
+_ARRAY_TYPES: dict[type[msgspec.Struct], list[str]] = {
+    kind: [
+        _array_type(column, field.type)
+        for column, field in zip(column_names(kind), fields(kind), strict=True)
+    ]
+    for kind in TABLES
 }
 
 
-def _written(kind: type[msgspec.Struct]) -> list[Column[Any]]:
-    """A message's columns, and what an order has besides."""
-    return [*columns(kind), orders.c.number] if kind is Order else columns(kind)
+def _written(kind: type[msgspec.Struct]) -> list[str]:
+    """The columns of a message, and what an order has besides."""
+    return [*column_names(kind), "number"] if kind is Order else column_names(kind)
 
 
 def _insert(kind: type[msgspec.Struct]) -> str:
-    table, written = STORED_IN[kind], _written(kind)
-    names = ", ".join(f'"{column.name}"' for column in written)
-    arrays = ", ".join(
-        f"${index}::{_ARRAY_TYPES[type(column.type)]}" for index, column in enumerate(written, 1)
-    )
-    return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays})"  # noqa: S608, our names
+    types = [*_ARRAY_TYPES[kind], "bigint[]"] if kind is Order else _ARRAY_TYPES[kind]
+    names = ", ".join(f'"{column}"' for column in _written(kind))
+    arrays = ", ".join(f"${index}::{type_}" for index, type_ in enumerate(types, 1))
+    return f"INSERT INTO {TABLES[kind]} ({names}) SELECT * FROM unnest({arrays})"  # noqa: S608, our names
 
 
 def _on_conflict(kind: type[msgspec.Struct]) -> str:
-    key = ", ".join(f'"{column.name}"' for column in STORED_IN[kind].primary_key)
+    key = ", ".join(f'"{column}"' for column in PRIMARY_KEYS[kind])
     return f"{_insert(kind)} ON CONFLICT ({key}) DO UPDATE SET"
 
 
 def _upsert(kind: type[msgspec.Struct]) -> str:
     """The whole row anew, but for its key and for what is no field of the message."""
-    changed = (column.name for column in columns(kind) if not column.primary_key)
+    changed = (name for name in column_names(kind) if name not in PRIMARY_KEYS[kind])
     return _on_conflict(kind) + ", ".join(f' "{name}" = excluded."{name}"' for name in changed)
 
 

@@ -16,8 +16,8 @@ from exchange.postgres_db import alarms
 from exchange.postgres_db.engine_starts import StartLog
 from exchange.redis.leadership import Leadership
 from exchange.services.commands import AnyCommand, Undecodable
+from exchange.services.failures import WorldFailed
 from exchange.services.messages import OutcomeFrame
-from exchange.services.process import WorldFailed
 
 STARTS_BEFORE_CAUTION = 2
 

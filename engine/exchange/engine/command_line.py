@@ -26,7 +26,7 @@ from exchange.engine.replay import Replay, first_difference
 from exchange.engine.report import Check, as_builtins, as_text, conclusion
 from exchange.engine.verification import Watch, verify
 from exchange.services import process
-from exchange.services.process import OperatorNeeded, WorldFailed
+from exchange.services.failures import OperatorNeeded, WorldFailed
 from exchange.services.recordings import BadRecord, read_orders, read_trades
 from exchange.services.settings import InvalidSettings, Settings
 

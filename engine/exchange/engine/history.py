@@ -20,8 +20,8 @@ from exchange.redis.outcomes import Outcomes
 from exchange.services.candles import HOUR, MINUTE
 from exchange.services.clock import now_us
 from exchange.services.commands import AnyCommand, Undecodable
+from exchange.services.failures import WorldFailed
 from exchange.services.messages import Outcome, encode
-from exchange.services.process import WorldFailed
 from exchange.services.rows import Trade
 from exchange.services.settings import Settings
 

@@ -17,8 +17,8 @@ from exchange.redis.leadership import Leadership
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
 from exchange.services.clock import now_us
+from exchange.services.failures import OperatorNeeded, WorldFailed
 from exchange.services.messages import LEAP
-from exchange.services.process import OperatorNeeded, WorldFailed
 from exchange.services.settings import Settings
 
 State = Literal["new", "whole", "tail lost", "journal lost", "foreign"]

@@ -9,8 +9,8 @@ from exchange.engine.matching_engine import MatchingEngine
 from exchange.engine.state_hash import StateHash, last_states
 from exchange.postgres_db.snapshot import Snapshot, open_snapshot
 from exchange.services.commands import AnyCommand, Undecodable
+from exchange.services.failures import OperatorNeeded, WorldFailed
 from exchange.services.messages import Opened, Outcome, OutcomeFrame, Reason, Rejected, Result
-from exchange.services.process import OperatorNeeded, WorldFailed
 
 FRAME_OUTCOMES_MAX = 512
 FRAME_ROWS_MAX = 2_000

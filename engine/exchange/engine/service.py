@@ -23,8 +23,9 @@ from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check
 from exchange.services import tracing
 from exchange.services.clock import now_us
+from exchange.services.failures import WorldFailed
 from exchange.services.messages import JUMP
-from exchange.services.process import Health, WorldFailed, until_stopped
+from exchange.services.process import Health, until_stopped
 from exchange.services.settings import Settings
 
 CLEAN_STOP_S_MAX = 3.0

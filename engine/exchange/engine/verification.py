@@ -19,8 +19,8 @@ from exchange.redis.inspection import Inspection
 from exchange.redis.outcomes import Outcomes
 from exchange.redis.server_check import check as check_redis
 from exchange.services.commands import AnyCommand, Undecodable
+from exchange.services.failures import OperatorNeeded
 from exchange.services.messages import Opened, OutcomeFrame
-from exchange.services.process import OperatorNeeded
 from exchange.services.rows import Row, Transfer, TransferKind
 from exchange.services.settings import Settings
 

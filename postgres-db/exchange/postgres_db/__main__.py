@@ -13,7 +13,7 @@ with quick_loading():
     from exchange.postgres_db.connection import connected
     from exchange.postgres_db.file_copy import copy_files, greatest_numbers
     from exchange.services.backup_file import BackupFault, Manifest
-    from exchange.services.process import OperatorNeeded, WorldFailed
+    from exchange.services.failures import OperatorNeeded, WorldFailed
     from exchange.services.settings import InvalidSettings, Settings
 
 

@@ -10,8 +10,7 @@ import msgspec
 
 from exchange.postgres_db.connection import reporting_failures
 from exchange.postgres_db.snapshot import Snapshot
-from exchange.postgres_db.stored import OPEN, column_names
-from exchange.postgres_db.tables import STORED_IN
+from exchange.postgres_db.stored import OPEN, PRIMARY_KEYS, TABLES, column_names
 from exchange.services.candles import DAY, HOUR, MINUTE, SECOND, SECONDS_KEPT, Candle, Interval
 from exchange.services.messages import JUMP
 from exchange.services.rows import FEE_ACCOUNT, Act, Amendment, PreventedMatch, Row, Trade, Transfer
@@ -69,14 +68,13 @@ async def ask(snapshot: Snapshot, question: Question) -> Answer:
 async def not_stored(snapshot: Snapshot, rows: Sequence[Row]) -> list[str]:
     """Which of these rows, all of one of the kinds that never change, are not in the database."""
     kind = type(rows[0])
-    table = STORED_IN[kind]
-    key = [column.name for column in table.primary_key]
+    key = PRIMARY_KEYS[kind]
     fields = column_names(kind)
     of_field = dict(zip(fields, kind.__struct_fields__, strict=True))
     arrays = [[getattr(row, of_field[name]) for row in rows] for name in key]
     places = ", ".join(f"${place}::{_ARRAYS[name]}" for place, name in enumerate(key, 1))
     query = (
-        f"SELECT {', '.join(fields)} FROM {table.name}"  # noqa: S608, our own names
+        f"SELECT {', '.join(fields)} FROM {TABLES[kind]}"  # noqa: S608, our own names
         f" JOIN unnest({places}) AS wanted({', '.join(key)}) USING ({', '.join(key)})"
     )
     with reporting_failures():

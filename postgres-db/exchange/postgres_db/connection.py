@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import asyncpg
 import msgspec
 
-from exchange.services.process import OperatorNeeded, WorldFailed
+from exchange.services.failures import OperatorNeeded, WorldFailed
 
 CONNECT_TIMEOUT_S = 3.0
 COMMAND_TIMEOUT_S = 10.0

@@ -4,7 +4,7 @@ import asyncpg
 
 from exchange.postgres_db.connection import reporting_failures
 from exchange.postgres_db.stored import SCHEMA_VERSION
-from exchange.services.process import WorldFailed
+from exchange.services.failures import WorldFailed
 
 
 class SchemaTooOld(WorldFailed):

@@ -23,11 +23,11 @@ from exchange.postgres_db.stored import (
     first_told,
 )
 from exchange.services.candles import STORED, Candle, Interval
+from exchange.services.failures import OperatorNeeded, WorldFailed
 from exchange.services.markets import Asset, ExchangeRules, Market
 from exchange.services.messages import SignedRequest
 from exchange.services.order_counts import MAKER_CREDIT, TAKER_CREDIT
 from exchange.services.orders import OrderStatus
-from exchange.services.process import OperatorNeeded, WorldFailed
 from exchange.services.rows import (
     Account,
     Act,

@@ -1,4 +1,4 @@
-"""Where each message is stored: its table and its columns, for the SQL of those who read.
+"""Where each message is stored: its table and its columns, for the SQL of those who read and write.
 
 Apart from tables.py, whose library takes a seventh of a second that a service has not at its start.
 """
@@ -66,6 +66,38 @@ _RENAMED: dict[type[msgspec.Struct], dict[str, str]] = {
     PreventedMatch: {"id": "match_id"},
     Trade: {"id": "trade_id"},
 }
+
+
+PRIMARY_KEYS: dict[type[msgspec.Struct], tuple[str, ...]] = {
+    Account: ("account_id",),
+    Key: ("api_key",),
+    Asset: ("asset",),
+    Market: ("symbol",),
+    ExchangeRules: ("single",),
+    Counters: ("symbol",),
+    AveragePrices: ("symbol",),
+    Beginning: ("symbol",),
+    Order: ("symbol", "order_id"),
+    SignedRequest: ("number",),
+    OrderList: ("symbol", "list_id"),
+    Amendment: ("symbol", "order_id", "number"),
+    PreventedMatch: ("symbol", "match_id"),
+    Balance: ("account_id", "asset"),
+    Trade: ("symbol", "trade_id"),
+    Transfer: ("number",),
+    Withdrawal: ("reference",),
+    Act: ("number",),
+    Candle: ("symbol", "interval", "open_time"),
+}
+"""The columns of each table's primary key."""
+
+AMOUNTS = frozenset([
+    "tick", "lot", "price_max", "quantity_min", "quantity_max", "notional_min", "notional_max",
+    "last_price", "price", "quantity", "quote_quantity", "filled", "filled_quote", "locked", "free",
+    "new_quantity", "taker_quantity", "maker_quantity", "buy_fee", "sell_fee", "amount",
+    "open", "high", "low", "close", "volume", "quote_volume", "taker_base", "taker_quote",
+])  # fmt: skip
+"""The columns of whole numbers that may be longer than 64 bits."""
 
 
 def column_names(kind: type[msgspec.Struct]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The tables, as the migrations make them; who only reads what is stored asks stored.py.
+"""The tables, as the migrations make them; who reads or writes what is stored asks stored.py.
 
 Amounts are integers in the smallest unit of their asset (`numeric(38,0)`), times are microseconds
 since the Unix epoch. A row of `orders`, `balances` and the like is the newest state of one thing.
@@ -6,9 +6,6 @@ What has parts of its own is JSON, with the names of the message's fields. Colum
 the first version have a default, for what an older version still writes while a newer one starts.
 """
 
-from typing import Any
-
-import msgspec
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -28,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
-from exchange.postgres_db.stored import OPEN, OPEN_LIST, OPEN_WITHDRAWAL, TABLES
+from exchange.postgres_db.stored import OPEN, OPEN_LIST, OPEN_WITHDRAWAL
 
 AMOUNT = Numeric(38, 0)
 VOLUME = Numeric(60, 0)
@@ -446,12 +443,3 @@ sessions = Table(
     UniqueConstraint("session_id"),
     Index(None, "user_name"),
 )
-
-STORED_IN: dict[type[msgspec.Struct], Table] = {
-    kind: metadata.tables[name] for kind, name in TABLES.items()
-}
-
-
-def columns(kind: type[msgspec.Struct]) -> list[Column[Any]]:
-    """The columns that hold the fields of a message, in the order of its fields."""
-    return list(STORED_IN[kind].columns)[: len(kind.__struct_fields__)]

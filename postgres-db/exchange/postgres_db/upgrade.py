@@ -6,7 +6,7 @@ import time
 from exchange.postgres_db.connection import connected
 from exchange.postgres_db.schema import schema_version
 from exchange.postgres_db.stored import SCHEMA_VERSION
-from exchange.services.process import WorldFailed
+from exchange.services.failures import WorldFailed
 
 WAIT_S = 300.0
 PAUSE_S = 0.05

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import hiredis
 
-from exchange.services.process import WorldFailed
+from exchange.services.failures import WorldFailed
 from exchange.services.settings import InvalidSettings
 
 CONNECT_TIMEOUT_S = 2.0

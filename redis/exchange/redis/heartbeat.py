@@ -10,7 +10,8 @@ from contextlib import suppress
 from types import TracebackType
 
 from exchange.redis.connection import Connection
-from exchange.services.process import LOOP_SILENT_S, WorldFailed
+from exchange.services.failures import WorldFailed
+from exchange.services.process import LOOP_SILENT_S
 
 LEADER = "j:leader"
 """Channel: the epoch of the engine that leads, again and again; or that it hands over."""

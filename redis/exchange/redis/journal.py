@@ -12,7 +12,7 @@ import msgspec
 from exchange.redis.connection import CommandRefused, Connection, ConnectionLost
 from exchange.redis.scripts import INGEST
 from exchange.services.commands import AnyCommand, Undecodable, decode_commands
-from exchange.services.process import OperatorNeeded, WorldFailed
+from exchange.services.failures import OperatorNeeded, WorldFailed
 
 COMMANDS = "j:cmd"
 TOP = "j:top"

@@ -15,8 +15,8 @@ from exchange.redis.heartbeat import HEARTBEAT_S, LEADER, Heartbeat
 from exchange.redis.journal import COMMANDS, LEAP, RUN, TOP
 from exchange.redis.outcomes import OUTCOMES
 from exchange.redis.scripts import APPEND, CLAIM, CLOSE, OPEN, Script
+from exchange.services.failures import OperatorNeeded, WorldFailed
 from exchange.services.messages import OutcomeFrame, encode
-from exchange.services.process import OperatorNeeded, WorldFailed
 
 SILENCE_S = 0.5
 APPEND_AGAIN_S_MAX = 2.0

@@ -14,8 +14,8 @@ import msgspec
 
 from exchange.redis.connection import CommandRefused, Connection, ConnectionLost
 from exchange.redis.journal import COMMANDS, RUN, TOP, ChainBroken
+from exchange.services.failures import OperatorNeeded
 from exchange.services.messages import Opened, Outcome, OutcomeFrame, decode_frame
-from exchange.services.process import OperatorNeeded
 
 OUTCOMES = "j:out"
 POSITION = "j:position"

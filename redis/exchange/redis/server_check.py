@@ -3,7 +3,7 @@
 import structlog
 
 from exchange.redis.connection import CommandRefused, Connection, ConnectionLost
-from exchange.services.process import OperatorNeeded
+from exchange.services.failures import OperatorNeeded
 
 VERSION_MIN = (6, 2)
 REQUIRED = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}

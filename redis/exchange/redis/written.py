@@ -11,8 +11,8 @@ from contextlib import aclosing
 
 from exchange.redis.journal import LAG_MAX, ChainBroken
 from exchange.redis.outcomes import Outcomes
+from exchange.services.failures import WorldFailed
 from exchange.services.messages import Opened, OutcomeFrame
-from exchange.services.process import WorldFailed
 
 POLL_S = 0.05
 AGAIN_S = 0.2

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -147,6 +148,43 @@ def _dying_with_parent(death_signal: signal.Signals | None) -> Callable[[], None
             os._exit(1)
 
     return prepare
+
+
+def branch_off(work: Callable[[], None], *, log: Path) -> int:
+    """Do `work` in a second process, which goes on without us and Ctrl-C does not reach: its number.
+
+    It begins with all that is loaded here, where a command of its own would load it again. Only for
+    a process of a single thread.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    if pid := os.fork():
+        return pid
+    code = 1
+    try:
+        os.setsid()
+        os.chdir("/")
+        _speak_to(log)
+        work()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        # What our caller still has to do when it ends is not this process' to do.
+        os._exit(code)
+
+
+def _speak_to(log: Path) -> None:
+    """Let nothing be open but the three standard streams: nobody waits for the end of another."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for target, source in enumerate((nothing, output, output)):
+        os.dup2(source, target)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
 
 
 def end(child: subprocess.Popen[bytes], number: signal.Signals, patience_s: float) -> None:

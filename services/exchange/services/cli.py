@@ -1,6 +1,5 @@
 """The command line, `exchange`: starts things by name, or asks the admin API of what runs."""
 
-import importlib.metadata
 import json
 import sys
 import time
@@ -94,6 +93,8 @@ def main() -> None:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        import importlib.metadata
+
         print(f"exchange {importlib.metadata.version('durable-spot-exchange')}")
         raise typer.Exit
 

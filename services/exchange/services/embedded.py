@@ -20,6 +20,7 @@ from exchange.services import children
 from exchange.services.children import Owner
 
 START_S_MAX = 30.0
+_TURN_S = 0.01
 POSTGRES_MAJOR_MIN = 12
 SYNCFS_FROM = 14
 REDIS_VERSION_MIN = (6, 2)
@@ -82,15 +83,24 @@ class Server(ABC):
 
     def start(self, while_waiting: Callable[[], None] = lambda: None) -> None:
         """Start it and wait until it answers; `while_waiting` is called often and may raise."""
+        self.begin()
+        self.await_answer(while_waiting)
+
+    def begin(self) -> None:
+        """Let it begin to start, however long that takes."""
         self.prepare()
+        self.spawn()
+
+    def await_answer(self, while_waiting: Callable[[], None] = lambda: None) -> None:
+        """Wait until it answers, once it has begun; `while_waiting` is called often and may raise."""
         for last_chance in (False, False, True):
-            process = self.spawn()
-            if self._comes_up(process, while_waiting):
+            if self._comes_up(while_waiting):
                 return
             # After kill -9 of the main process the last of its helpers may take a moment to leave.
             if last_chance or _STILL_THERE not in children.log_tail(self.log):
                 raise ServerFault(f"{self.name} ended as it started. {self._explanation()}")
             time.sleep(0.3)
+            self.spawn()
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start it and do not wait; `prepare` must have been called once."""
@@ -109,9 +119,9 @@ class Server(ABC):
         )
         return self.process
 
-    def _comes_up(
-        self, process: subprocess.Popen[bytes], while_waiting: Callable[[], None]
-    ) -> bool:
+    def _comes_up(self, while_waiting: Callable[[], None]) -> bool:
+        process = self.process
+        assert process is not None, f"{self.name} was never started"
         deadline = time.monotonic() + START_S_MAX
         while not self.answers():
             if process.poll() is not None:
@@ -122,7 +132,7 @@ class Server(ABC):
                     f"{self.name} did not answer within {START_S_MAX:.0f} s. {self._explanation()}"
                 )
             while_waiting()
-            time.sleep(0.02)
+            time.sleep(_TURN_S)
         return True
 
     def stop(self, patience_s: float = 10.0) -> None:
@@ -332,8 +342,8 @@ class Redis(Server):
     def url(self) -> str:
         return f"redis://{_LOOPBACK}:{self.port}"
 
-    def start(self, while_waiting: Callable[[], None] = lambda: None) -> None:
-        super().start(while_waiting)
+    def await_answer(self, while_waiting: Callable[[], None] = lambda: None) -> None:
+        super().await_answer(while_waiting)
         note = leap_note(self.folder)
         if note.exists():
             leap = int(note.read_text(encoding="ascii"))

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,11 +24,11 @@ from exchange.services.data_folder import LauncherFault, held, read_note, secret
 from exchange.services.fault_file import write_script
 from exchange.services.fault_script import Script
 from exchange.services.markets import default_markets
-from exchange.services.readiness import probe, status_of
+from exchange.services.readiness import await_each, status_of
 from exchange.services.run_file import Run, default_folder, run_path, write_private, write_run
 from exchange.services.settings import Acknowledgement, Settings
 
-SERVICES = ("engine", "db-processor", "backend", "websocket")
+SERVICES = ("backend", "engine", "db-processor", "websocket")
 DEMO = "demo"
 STOP_STAGES = (
     ((DEMO,), 1.5),
@@ -44,8 +44,6 @@ LOGIN_NAME = "admin"
 LOGIN_PASSWORD_BYTES = 8
 DEATHS_MAX_BEFORE_READY = 5
 _TURN_S = 0.02
-_PATIENCE_S = 1.0
-"""A service that waits for another no longer than that has nothing to say."""
 
 # These are the launcher's to say; every other setting of the caller reaches the services.
 _OWN_SETTINGS = frozenset([
@@ -160,21 +158,23 @@ class Launcher:
         self._set_faults()
         replacement.settle(self._folder)
         servers = self._make_servers()
+        has_past = is_new and self._options.demo and self._backend_settings.create_default_markets
+        if not has_past:
+            # They load meanwhile, and wait for servers and schema as they do wherever they run.
+            self._start_services(SERVICES if is_new else SERVICES[:1])
+        if self._options.snapshot is not None:
+            self._say("Copying the snapshot …")
+            snapshots.take_stores(self._options.snapshot, self._folder)
+        self._begin_servers(servers)
+        if not has_past:
+            self._start_services(SERVICES)
         with self._running("migrations", "exchange.postgres_db", "upgrade") as migrations:
-            if is_new and self._options.demo and self._backend_settings.create_default_markets:
-                self._start_servers(servers)
-                self._await_schema(migrations)
-                self._make_history()
-                self._start_services()
-            else:
-                # They load meanwhile, and wait for servers and schema as they do wherever they run.
-                self._start_services()
-                if self._options.snapshot is not None:
-                    self._say("Copying the snapshot …")
-                    snapshots.take_stores(self._options.snapshot, self._folder)
-                self._start_servers(servers)
-                self._await_schema(migrations)
-        self._await_readiness()
+            self._await_servers(servers)
+            self._await_schema(migrations)
+        if has_past:
+            self._make_history()
+            self._start_services(SERVICES)
+        await_each({name: self._ports[name] for name in SERVICES}, self._say, self._look_after)
         self._await_trading()
         self._make_login()
         self._write_run()
@@ -271,11 +271,18 @@ class Launcher:
             self._database_url = postgres.url
         return servers
 
-    def _start_servers(self, servers: dict[str, embedded.Server]) -> None:
+    def _begin_servers(self, servers: dict[str, embedded.Server]) -> None:
+        """Until Redis answers; Postgres takes longer, and has begun."""
         # The journal first: while the database is away, nobody can begin on what it holds.
         for name in ("redis", "postgres"):
             if name in servers:
-                self._start_server(name, servers[name])
+                self._begin_server(name, servers[name])
+                if name == "redis":
+                    self._await_server(name, servers[name])
+
+    def _await_servers(self, servers: dict[str, embedded.Server]) -> None:
+        for name, server in servers.items():
+            self._await_server(name, server)
 
     def _replace_stores(self) -> None:
         """Go on with other stores; the services begin again by themselves."""
@@ -284,20 +291,30 @@ class Launcher:
             if name in self._children:
                 self._children[name].kill()
         replacement.complete(self._folder)
-        self._start_servers(self._make_servers())
+        servers = self._make_servers()
+        self._begin_servers(servers)
+        self._await_servers(servers)
         replacement.sweep(self._folder)
         self._write_run()
 
-    def _start_server(self, name: str, server: embedded.Server) -> None:
+    def _begin_server(self, name: str, server: embedded.Server) -> None:
         self._say(f"Starting {server.name} …")
         child = children.Child(name, server.spawn, log=server.log, stop_signal=server.stop_signal)
         self._children[name] = child
+        server.begin()
+        self._adopt(name, server)
+
+    def _await_server(self, name: str, server: embedded.Server) -> None:
         try:
-            server.start(while_waiting=self._raise_if_stopping)
+            server.await_answer(while_waiting=self._raise_if_stopping)
         finally:
-            if server.process is not None:
-                child.adopt(server.process)
-                self._record_pids()
+            self._adopt(name, server)
+
+    def _adopt(self, name: str, server: embedded.Server) -> None:
+        """It may be another process by now."""
+        if server.process is not None:
+            self._children[name].adopt(server.process)
+            self._record_pids()
 
     def _await_schema(self, migrations: "_Task") -> None:
         self._say("Preparing the database …")
@@ -321,11 +338,12 @@ class Launcher:
         finally:
             children.end(process, signal.SIGTERM, 2.0)
 
-    def _start_services(self) -> None:
-        self._say(f"Starting {', '.join(SERVICES)} …")
-        for name in SERVICES:
-            if name not in self._children:
-                self._start_service(name)
+    def _start_services(self, names: Sequence[str]) -> None:
+        missing = [name for name in names if name not in self._children]
+        if missing:
+            self._say(f"Starting {', '.join(missing)} …")
+        for name in missing:
+            self._start_service(name)
 
     def _start_service(self, name: str) -> None:
         self._start_module(name, f"exchange.{name.replace('-', '_')}")
@@ -346,25 +364,6 @@ class Launcher:
         child.start()
         self._record_pids()
 
-    def _await_readiness(self) -> None:
-        sentences: dict[str, str] = {}
-        waiting = list(SERVICES)
-        began = time.monotonic()
-        while waiting:
-            self._raise_if_stopping()
-            self._revive()
-            self._give_up_on_the_hopeless()
-            for name in list(waiting):
-                is_ready, sentence = probe(self._ports[name])
-                if is_ready:
-                    waiting.remove(name)
-                elif time.monotonic() - began < _PATIENCE_S:
-                    continue
-                elif sentence and sentence != sentences.get(name, "starting"):
-                    sentences[name] = sentence
-                    self._say(f"{name}: {sentence}")
-            time.sleep(_TURN_S)
-
     def _await_trading(self) -> None:
         """Ready processes need a moment more: an engine leads, a new exchange gets its markets."""
         usual = {market.symbol for market in default_markets()[1]}
@@ -372,15 +371,16 @@ class Launcher:
         admin = Admin(f"http://127.0.0.1:{self._ports['admin']}", self._admin_token)
         said = ""
         while not (status := status_of(admin)).ready or status.markets < expected:
-            self._raise_if_stopping()
-            self._revive()
-            self._give_up_on_the_hopeless()
+            self._look_after()
             if status.sentence != said and not status.ready:
                 said = status.sentence
                 self._say(f"Waiting: {said}")
             time.sleep(_TURN_S)
 
-    def _give_up_on_the_hopeless(self) -> None:
+    def _look_after(self) -> None:
+        """What is to be done again and again until everything is there."""
+        self._raise_if_stopping()
+        self._revive()
         for child in self._children.values():
             if child.deaths >= DEATHS_MAX_BEFORE_READY:
                 raise LauncherFault(
@@ -493,7 +493,7 @@ Ctrl-C stops it; what it holds stays.
             for name, child in self._children.items()
             if child.pid is not None
         }
-        write_private(self._pids_path, json.dumps(marks))
+        write_private(self._pids_path, json.dumps(marks), outlives_power=False)
 
     def _write_run(self) -> None:
         names = ("backend", "websocket", "engine", "db-processor", "redis", "postgres")

@@ -24,26 +24,16 @@ class NotStarted(Exception):
 class OwnExchange:
     """One `exchange up` in a folder; it can be started again after it was stopped or killed.
 
-    It is in a session of its own, which Ctrl-C does not reach, and ends when its starter does,
-    unless it `stays`.
+    It is in a session of its own, which Ctrl-C does not reach, and ends when its starter does.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *options: str,
-        api_port: int | None = None,
-        ws_port: int | None = None,
-        output: Path | None = None,
-        stays: bool = False,
-    ) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         """`options` are those of the command line, beside the folder and the ports."""
         self.folder = folder
-        self.api_port, self.ws_port = api_port or free_port(), ws_port or free_port()
+        self.api_port, self.ws_port = free_port(), free_port()
         self.launcher: subprocess.Popen[bytes] | None = None
         self._options = options
-        self._output = output or folder.with_name(folder.name + ".output")
-        self._death_signal = None if stays else signal.SIGTERM
+        self._output = folder.with_name(folder.name + ".output")
 
     def start(self) -> None:
         """Returns when it has written its `run.json`. Raises NotStarted."""
@@ -54,10 +44,9 @@ class OwnExchange:
         self.launcher = children.spawn(
             [sys.executable, "-m", "exchange.services", "up", *folder, *ports, *self._options],
             log=self._output,
-            death_signal=self._death_signal,
         )
         try:
-            self._await_run(self.launcher, stale)
+            await_run(self.folder, self.launcher.pid, output=self._output, stale=stale)
         except BaseException:
             # Also where somebody does not want to wait any longer: nothing is left behind.
             self.stop()
@@ -79,18 +68,27 @@ class OwnExchange:
     @property
     def output(self) -> str:
         """What the launcher has printed."""
-        return self._output.read_text(encoding="utf-8", errors="replace")
+        return _text(self._output)
 
-    def _await_run(self, launcher: subprocess.Popen[bytes], stale: Run | None) -> None:
-        deadline = time.monotonic() + START_S_MAX
-        while read_run(self.folder) in (None, stale):
-            if launcher.poll() is not None or time.monotonic() > deadline:
-                raise NotStarted(f"The exchange did not start:\n{self.output}{self._logs()}")
-            time.sleep(_LOOK_S)
 
-    def _logs(self) -> str:
-        logs = sorted((self.folder / "logs").glob("*.log"))
-        return "".join(f"\n--- {log.name}\n{children.log_tail(log, 20)}" for log in logs)
+def await_run(folder: Path, launcher: int, *, output: Path, stale: Run | None = None) -> Run:
+    """What is in `run.json`, as soon as a launcher that we have started says that it is ready.
+
+    Raises NotStarted where that process has ended, with what it has said in its file `output`.
+    """
+    deadline = time.monotonic() + START_S_MAX
+    while (run := read_run(folder)) in (None, stale):
+        if not children.is_running(launcher) or time.monotonic() > deadline:
+            logs = sorted((folder / "logs").glob("*.log"))
+            ends = (f"\n--- {log.name}\n{children.log_tail(log, 20)}" for log in logs)
+            raise NotStarted(f"The exchange did not start:\n{_text(output)}{''.join(ends)}")
+        time.sleep(_LOOK_S)
+    assert run is not None
+    return run
+
+
+def _text(output: Path) -> str:
+    return output.read_text(encoding="utf-8", errors="replace")
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ import structlog
 import uvloop
 
 from exchange.services import tracing
+from exchange.services.failures import OperatorNeeded, WorldFailed
 from exchange.services.settings import InvalidSettings, Settings, parse_address
 
 log = structlog.get_logger()
@@ -40,14 +41,6 @@ RETRY_S_MIN, RETRY_S_MAX = 0.05, 0.2
 OPERATOR_S = 1.0
 LASTED_S = 5.0
 """A life of so long was one: what ended it is news, and is tried again at once."""
-
-
-class WorldFailed(Exception):
-    """Redis or Postgres went away, or the chain broke: drop all state and start again."""
-
-
-class OperatorNeeded(Exception):
-    """Starting again cannot help; the text says what an operator has to do."""
 
 
 class Health:

@@ -1,10 +1,39 @@
 """Whether what was started can be used: each service by its own word, and the exchange as a whole."""
 
 import http.client
+import time
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from exchange.services.admin import Admin, AdminFault
+
+_TURN_S = 0.02
+_PATIENCE_S = 1.0
+"""A service that waits for another no longer than that has nothing to say."""
+
+
+def await_each(
+    ports: Mapping[str, int], say: Callable[[str], None], while_waiting: Callable[[], None]
+) -> None:
+    """Until all services of these ports are ready; `while_waiting` is called often and may raise."""
+    waiting = list(ports)
+    sentences: dict[str, str] = {}
+    began = time.monotonic()
+    while waiting:
+        while_waiting()
+        is_patient = time.monotonic() - began < _PATIENCE_S
+        # While nobody wants to know about each, one after the other will do: all are needed.
+        answers = {name: probe(ports[name]) for name in (waiting[:1] if is_patient else waiting)}
+        ready = [name for name, (is_ready, _) in answers.items() if is_ready]
+        if ready:
+            waiting = [name for name in waiting if name not in ready]
+            continue
+        for name, (_, sentence) in answers.items():
+            if not is_patient and sentence and sentence != sentences.get(name, "starting"):
+                sentences[name] = sentence
+                say(f"{name}: {sentence}")
+        time.sleep(_TURN_S)
 
 
 def probe(port: int) -> tuple[bool, str]:

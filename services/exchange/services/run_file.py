@@ -42,12 +42,16 @@ def write_run(folder: Path, run: Run) -> None:
     write_private(run_path(folder), text + "\n")
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace a file at once and for its owner only: a reader finds the old or the new text."""
+def write_private(path: Path, text: str, *, outlives_power: bool = True) -> None:
+    """Replace a file at once and for its owner only: a reader finds the old or the new text.
+
+    What need not be there after a power cut is there sooner.
+    """
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
         file.flush()
-        os.fsync(file.fileno())
+        if outlives_power:
+            os.fsync(file.fileno())
     fresh.replace(path)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,11 +16,13 @@ import typer
 
 from exchange.services import replacement, snapshots
 from exchange.services.admin import Admin, AdminFault
+from exchange.services.children import branch_off, end_stranger
 from exchange.services.data_folder import LauncherFault, held
-from exchange.services.embedded import ServerFault
+from exchange.services.embedded import ServerFault, free_port
 from exchange.services.folder_copy import copy_folder
+from exchange.services.launcher import Options, up
 from exchange.services.options import AsJson, Data, print_fields
-from exchange.services.own_exchange import NotStarted, OwnExchange
+from exchange.services.own_exchange import STOP_S_MAX, NotStarted, await_run
 from exchange.services.parts import Fault, absolute, names_stores
 from exchange.services.run_file import Run, read_run
 from exchange.services.snapshots import Snapshot, SnapshotFault
@@ -96,14 +99,26 @@ def fork_snapshot(
             snapshots.take_stores(snapshot, target)
             print_fields({"data": str(target)}, as_json)
             return
-        one = OwnExchange(
-            target, "--snapshot", str(snapshot),
-            api_port=api_port, ws_port=ws_port, output=target / "up.log", stays=True,
-        )  # fmt: skip
-        one.start()
-    assert one.launcher is not None
-    where = {"data": str(target), "api": one.run.api, "ws": one.run.ws}
-    print_fields({**where, "pid": one.launcher.pid}, as_json)
+        options = Options(
+            data=target,
+            snapshot=snapshot,
+            api_port=api_port or free_port(),
+            ws_port=ws_port or free_port(),
+        )
+        output = target / "up.log"
+        pid = branch_off(partial(_launch, options), log=output)
+        try:
+            run = await_run(target, pid, output=output)
+        except BaseException:
+            # Also where somebody does not want to wait any longer: nothing is left behind.
+            end_stranger(pid, signal.SIGTERM, STOP_S_MAX)
+            raise
+    print_fields({"data": str(target), "api": run.api, "ws": run.ws, "pid": pid}, as_json)
+
+
+def _launch(options: Options) -> None:
+    with _sentences():
+        up(options)
 
 
 @snapshot_app.command("list")

@@ -11,8 +11,8 @@ from websockets.frames import CloseCode
 
 from exchange.redis.listen_keys import Grant
 from exchange.services import user_streams
+from exchange.services.failures import WorldFailed
 from exchange.services.messages import OutcomeFrame
-from exchange.services.process import WorldFailed
 from exchange.services.user_streams import UserStreams
 from exchange.websocket.events import Form, Message
 from exchange.websocket.subscriptions import Subscriptions

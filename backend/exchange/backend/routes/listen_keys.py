@@ -8,7 +8,7 @@ from exchange.backend.answers import ListenKey, Nothing
 from exchange.backend.endpoints import Call, Endpoint, Security
 from exchange.backend.formats import Json
 from exchange.backend.parameters import text_parameter
-from exchange.services.process import WorldFailed
+from exchange.services.failures import WorldFailed
 
 PATH = "/api/v3/userDataStream"
 WEIGHT = 2

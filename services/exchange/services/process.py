@@ -37,7 +37,7 @@ RECOVERY_SECONDS = prometheus_client.Gauge(
 )
 
 LOOP_SILENT_S = 10.0
-RETRY_S_MIN, RETRY_S_MAX = 0.05, 0.2
+RETRY_S_MIN, RETRY_S_MAX = 0.05, 0.1
 OPERATOR_S = 1.0
 LASTED_S = 5.0
 """A life of so long was one: what ended it is news, and is tried again at once."""

@@ -1,6 +1,7 @@
 """Child processes: started again when they die, ended in time, and never mistaken for others."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -153,6 +154,69 @@ def test_an_ended_process_that_nobody_waited_for_does_not_run(log: Path) -> None
     _wait_for(lambda: not children.is_running(process.pid))
 
     process.wait()
+
+
+@pytest.mark.skipif(shutil.which("ps") is None, reason="without /proc it is ps that knows")
+def test_nor_does_it_where_there_is_no_proc(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "_stat", lambda _: [])
+    ended = children.spawn(["true"], log=log)
+    running = children.spawn(["sleep", "60"], log=log)
+
+    _wait_for(lambda: not children.is_running(ended.pid))
+
+    assert children.is_running(running.pid)
+    for process in (ended, running):
+        children.end(process, signal.SIGKILL, 5)
+
+
+def branched_off(work: str, log: Path) -> int:
+    """A process of its own does it, since this one has threads; the branch's number."""
+    script = f"""
+import os, sys, time
+from pathlib import Path
+from exchange.services.children import branch_off
+loaded = {{}}
+def work():
+    {work}
+print(branch_off(work, log=Path(sys.argv[1])))
+"""
+    mine, theirs = os.pipe()
+    with open(mine, "rb") as end_of_file:
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(log)],
+            pass_fds=[theirs], capture_output=True, text=True, timeout=20, check=True,
+        )  # fmt: skip
+        os.close(theirs)
+        # Nobody has the other end any more, though the branch may still be there.
+        assert end_of_file.read() == b""
+    assert done.stderr == ""
+    return int(done.stdout)
+
+
+def test_a_branch_goes_on_alone_with_what_was_loaded(log: Path) -> None:
+    facts = "print(loaded, os.getcwd(), os.getsid(0) == os.getpid(), flush=True); time.sleep(60)"
+
+    branch = branched_off(facts, log)
+
+    _wait_for(lambda: log.read_bytes() != b"")
+    assert log.read_text(encoding="ascii") == "{} / True\n"
+    assert children.is_running(branch)
+    children.end_stranger(branch, signal.SIGTERM, 5)
+    assert not children.is_running(branch)
+
+
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        ("sys.exit('Port 1 is taken.')", "Port 1 is taken.\n"),
+        ("raise ValueError('wrong')", "ValueError: wrong\n"),
+    ],
+)
+def test_why_a_branch_ended_is_in_its_log(work: str, said: str, log: Path) -> None:
+    branch = branched_off(work, log)
+
+    _wait_for(lambda: not children.is_running(branch))
+    assert log.read_text(encoding="ascii").endswith(said)
 
 
 def test_a_log_is_shortened_under_the_one_who_writes_it(log: Path) -> None:

@@ -64,6 +64,13 @@ def await_end(pid: int) -> None:
         time.sleep(0.05)
 
 
+def await_text(path: Path) -> None:
+    deadline = time.monotonic() + STOP_S_MAX
+    while not path.exists() or not path.read_text(encoding="ascii").endswith("\n"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def state(trader: Trader) -> dict[str, Any]:
     balances = trader.call("GET", "account").body["balances"]
     orders = trader.call("GET", "openOrders").body
@@ -153,6 +160,25 @@ def test_what_cannot_be_done_is_said(venue: RunningExchange, alice: Trader, tmp_
     assert "There is no exchange in" in refusal("save", "x", "--data", str(tmp_path / "none"))
     elsewhere = refusal("save", "x", DATABASE_URL="postgresql://exchange@127.0.0.1:1/none")
     assert "make an `exchange backup`" in elsewhere
+    port = venue.api.rpartition(":")[2]
+    taken = refusal("fork", "base", "--data", data, "--to", str(tmp_path / "f"), "--api-port", port)
+    assert f"Port {port} is taken: choose another with --api-port." in taken
+
+
+def test_a_fork_that_nobody_waits_for_ends(
+    venue: RunningExchange, alice: Trader, tmp_path: Path
+) -> None:
+    command = exchange_command("snapshot", "fork", "base", "--data", str(venue.data))
+    fork = tmp_path / "fork"
+    with subprocess.Popen([*command, "--to", str(fork)], stderr=subprocess.DEVNULL) as waiting:
+        await_text(fork / "lock")
+        launcher = int((fork / "lock").read_text(encoding="ascii"))
+
+        waiting.send_signal(signal.SIGINT)
+
+        assert waiting.wait(STOP_S_MAX) != 0
+    assert not is_running(launcher)
+    assert not (fork / "run.json").exists()
 
 
 def test_faults_are_set_shown_and_cleared(venue: RunningExchange, alice: Trader) -> None:

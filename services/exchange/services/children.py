@@ -19,6 +19,7 @@ HEALTHY_S = 3.0
 PAUSE_S_MAX = 2.0
 KILLED_S_MAX = 10.0
 
+_FILES_MAX = 65_536
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 """Loaded here, because a child between fork and exec may not load anything."""
@@ -153,8 +154,8 @@ def _dying_with_parent(death_signal: signal.Signals | None) -> Callable[[], None
 def branch_off(work: Callable[[], None], *, log: Path) -> int:
     """Do `work` in a second process, which goes on without us and Ctrl-C does not reach: its number.
 
-    It begins with all that is loaded here, where a command of its own would load it again. Only for
-    a process of a single thread.
+    It begins with all that is loaded here, where a command of its own would load it again. `work`
+    may end by `sys.exit(sentence)`. Only for a process of a single thread.
     """
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -168,7 +169,7 @@ def branch_off(work: Callable[[], None], *, log: Path) -> int:
         work()
         code = 0
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
+        print(end, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -184,7 +185,7 @@ def _speak_to(log: Path) -> None:
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     for target, source in enumerate((nothing, output, output)):
         os.dup2(source, target)
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    os.closerange(3, _FILES_MAX)
 
 
 def end(child: subprocess.Popen[bytes], number: signal.Signals, patience_s: float) -> None:
@@ -222,8 +223,9 @@ def is_running(pid: int) -> bool:
     except PermissionError:
         return True
     # While threads of it are still ending, they hold its ports.
-    fields = _stat(pid)
-    return not fields or fields[0] != "Z" or int(fields[17]) > 1
+    if fields := _stat(pid):
+        return fields[0] != "Z" or int(fields[17]) > 1
+    return not _ps(pid, "stat").startswith("Z")
 
 
 def start_mark(pid: int) -> str:

@@ -29,6 +29,8 @@ from exchange.services.run_file import Run, default_folder, run_path, write_priv
 from exchange.services.settings import Acknowledgement, Settings
 
 SERVICES = ("backend", "engine", "db-processor", "websocket")
+"""In which order they start: the first takes as long to load as two others."""
+
 DEMO = "demo"
 STOP_STAGES = (
     ((DEMO,), 1.5),
@@ -160,7 +162,8 @@ class Launcher:
         servers = self._make_servers()
         has_past = is_new and self._options.demo and self._backend_settings.create_default_markets
         if not has_past:
-            # They load meanwhile, and wait for servers and schema as they do wherever they run.
+            # They load meanwhile, and wait for servers and schema as they do wherever they run: all
+            # while a new Postgres is made; where there is one, it is up before the others need it.
             self._start_services(SERVICES if is_new else SERVICES[:1])
         if self._options.snapshot is not None:
             self._say("Copying the snapshot …")
@@ -168,9 +171,7 @@ class Launcher:
         self._begin_servers(servers)
         if not has_past:
             self._start_services(SERVICES)
-        with self._running("migrations", "exchange.postgres_db", "upgrade") as migrations:
-            self._await_servers(servers)
-            self._await_schema(migrations)
+        self._prepare_database(servers)
         if has_past:
             self._make_history()
             self._start_services(SERVICES)
@@ -272,17 +273,18 @@ class Launcher:
         return servers
 
     def _begin_servers(self, servers: dict[str, embedded.Server]) -> None:
-        """Until Redis answers; Postgres takes longer, and has begun."""
+        """Redis answers then; Postgres takes longer, and has only begun to start."""
         # The journal first: while the database is away, nobody can begin on what it holds.
-        for name in ("redis", "postgres"):
-            if name in servers:
-                self._begin_server(name, servers[name])
-                if name == "redis":
-                    self._await_server(name, servers[name])
+        self._begin_server("redis", servers)
+        self._await_server("redis", servers)
+        self._begin_server("postgres", servers)
 
-    def _await_servers(self, servers: dict[str, embedded.Server]) -> None:
-        for name, server in servers.items():
-            self._await_server(name, server)
+    def _prepare_database(self, servers: dict[str, embedded.Server]) -> None:
+        """Until Postgres answers, and has the tables that the services need."""
+        with self._running("migrations", "exchange.postgres_db", "upgrade") as migrations:
+            self._await_server("postgres", servers)
+            self._say("Preparing the database …")
+            migrations.await_end()
 
     def _replace_stores(self) -> None:
         """Go on with other stores; the services begin again by themselves."""
@@ -293,18 +295,23 @@ class Launcher:
         replacement.complete(self._folder)
         servers = self._make_servers()
         self._begin_servers(servers)
-        self._await_servers(servers)
+        # The snapshot may be of a time before the last migration.
+        self._prepare_database(servers)
         replacement.sweep(self._folder)
         self._write_run()
 
-    def _begin_server(self, name: str, server: embedded.Server) -> None:
+    def _begin_server(self, name: str, servers: dict[str, embedded.Server]) -> None:
+        if (server := servers.get(name)) is None:
+            return
         self._say(f"Starting {server.name} …")
         child = children.Child(name, server.spawn, log=server.log, stop_signal=server.stop_signal)
         self._children[name] = child
         server.begin()
         self._adopt(name, server)
 
-    def _await_server(self, name: str, server: embedded.Server) -> None:
+    def _await_server(self, name: str, servers: dict[str, embedded.Server]) -> None:
+        if (server := servers.get(name)) is None:
+            return
         try:
             server.await_answer(while_waiting=self._raise_if_stopping)
         finally:
@@ -315,10 +322,6 @@ class Launcher:
         if server.process is not None:
             self._children[name].adopt(server.process)
             self._record_pids()
-
-    def _await_schema(self, migrations: "_Task") -> None:
-        self._say("Preparing the database …")
-        migrations.await_end()
 
     def _make_history(self) -> None:
         self._say("Trading through the last 24 hours …")

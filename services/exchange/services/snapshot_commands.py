@@ -117,8 +117,10 @@ def fork_snapshot(
 
 
 def _launch(options: Options) -> None:
-    with _sentences():
+    try:
         up(options)
+    except (LauncherFault, ServerFault) as fault:
+        sys.exit(str(fault))
 
 
 @snapshot_app.command("list")

@@ -15,7 +15,11 @@ import pytest
 from backend.api_client import Trader
 from running_exchange import RunningExchange, exchange_command
 
+from exchange.postgres_db.connection import connected
+from exchange.postgres_db.schema import schema_version
+from exchange.postgres_db.stored import SCHEMA_VERSION
 from exchange.services.children import is_running
+from exchange.services.embedded import Postgres
 from exchange.services.own_exchange import STOP_S_MAX
 from exchange.services.run_file import read_run
 
@@ -150,6 +154,26 @@ def test_an_exchange_that_does_not_run_is_saved_and_loaded_alike(
     assert alice.order("BUY", "1", "22").body["orderId"] > last
     assert [one["name"] for one in venue.command("snapshot", "list")] == ["base", "at-rest"]
     assert venue.command("snapshot", "delete", "at-rest") == {"deleted": "at-rest"}
+
+
+async def test_a_snapshot_from_before_a_migration_gets_it_as_it_is_loaded(
+    venue: RunningExchange, alice: Trader, tmp_path: Path
+) -> None:
+    before = state(alice)
+    venue.command("snapshot", "save", "old")
+    stored = Postgres(venue.data / "snapshots/old/postgres", log=tmp_path / "postgres.log")
+    stored.start()
+    async with connected(stored.url, application_name="test") as connection:
+        await connection.execute(
+            "ALTER TABLE acts DROP COLUMN link; UPDATE alembic_version SET version_num = '0007'"
+        )
+    stored.stop()
+
+    venue.command("snapshot", "load", "old")
+
+    assert state(alice) == before
+    async with connected(venue.database_url, application_name="test") as connection:
+        assert await schema_version(connection) == SCHEMA_VERSION
 
 
 def test_what_cannot_be_done_is_said(venue: RunningExchange, alice: Trader, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from exchange.services.admin import Admin, AdminFault
 
-_TURN_S = 0.02
+_TURN_S = 0.01
 _PATIENCE_S = 1.0
 """A service that waits for another no longer than that has nothing to say."""
 

@@ -152,25 +152,25 @@ class Launcher:
     def start(self) -> None:
         """Everything in its order, until all services say that they are ready."""
         self._logs.mkdir(mode=0o700, exist_ok=True)
-        is_new = not was_used(self._folder) and self._options.snapshot is None
-        if self._options.snapshot is not None:
-            snapshots.copy_secrets(self._options.snapshot, self._folder)
+        snapshot = self._options.snapshot
+        is_new = not was_used(self._folder) and snapshot is None
+        if snapshot is not None:
+            snapshots.copy_secrets(snapshot, self._folder)
         self._choose_ports()
         self._make_secrets()
         self._set_faults()
         replacement.settle(self._folder)
         servers = self._make_servers()
         has_past = is_new and self._options.demo and self._backend_settings.create_default_markets
-        if not has_past:
-            # They load meanwhile, and wait for servers and schema as they do wherever they run: all
-            # while a new Postgres is made; where there is one, it is up before the others need it.
-            self._start_services(SERVICES if is_new else SERVICES[:1])
-        if self._options.snapshot is not None:
+        # Services load meanwhile, and wait for servers and schema as they do wherever they run.
+        if snapshot is not None:
+            # Only the first of them beside the copying, for which all others wait.
+            self._start_services(SERVICES[:1])
             self._say("Copying the snapshot …")
-            snapshots.take_stores(self._options.snapshot, self._folder)
-        self._begin_servers(servers)
+            snapshots.take_stores(snapshot, self._folder)
         if not has_past:
             self._start_services(SERVICES)
+        self._begin_servers(servers)
         self._prepare_database(servers)
         if has_past:
             self._make_history()

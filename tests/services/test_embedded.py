@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -169,6 +170,22 @@ def test_a_taken_port_is_named(kind: Callable[..., Server], tmp_path: Path) -> N
 
         with pytest.raises(ServerFault, match=f"Port {port}, meant for .*, is taken"):
             server.start()
+
+
+def test_a_port_that_is_about_to_be_free_is_waited_for(tmp_path: Path) -> None:
+    with socket.socket() as helper:
+        helper.bind(("127.0.0.1", 0))
+        helper.listen()
+        port = helper.getsockname()[1]
+        server = Redis(tmp_path / "data", log=tmp_path / "log", port=port)
+        ending = threading.Timer(0.1, helper.close)
+        ending.start()
+
+        server.start()
+
+        ending.join()
+        assert server.answers()
+        server.stop()
 
 
 def test_data_of_another_major_version_is_refused(postgres: Postgres) -> None:

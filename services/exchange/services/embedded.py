@@ -20,6 +20,7 @@ from exchange.services import children
 from exchange.services.children import Owner
 
 START_S_MAX = 30.0
+PORT_S_MAX = 0.5
 _TURN_S = 0.01
 POSTGRES_MAJOR_MIN = 12
 SYNCFS_FROM = 14
@@ -108,8 +109,7 @@ class Server(ABC):
             raise ServerFault(
                 f"Process {holder} already runs {self.name} in {self.folder}; end it first."
             )
-        if not is_free(self.port):
-            raise ServerFault(f"Port {self.port}, meant for {self.name}, is taken.")
+        self._await_port()
         self.process = children.spawn(
             self.command(),
             log=self.log,
@@ -118,6 +118,14 @@ class Server(ABC):
             owner=self.owner,
         )
         return self.process
+
+    def _await_port(self) -> None:
+        # After kill -9, helpers that it had just forked hold it until they notice.
+        deadline = time.monotonic() + PORT_S_MAX
+        while not is_free(self.port):
+            if time.monotonic() > deadline:
+                raise ServerFault(f"Port {self.port}, meant for {self.name}, is taken.")
+            time.sleep(_TURN_S)
 
     def _comes_up(self, while_waiting: Callable[[], None]) -> bool:
         process = self.process

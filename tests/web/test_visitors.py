@@ -315,7 +315,8 @@ def test_nothing_hangs_over_the_edge(new_page: NewPage, size: tuple[int, int]) -
 # --- What the page says of its connection is true ---
 
 
-REFUSED = "ERR_CONNECTION_REFUSED"
+UNCONNECTED = "WebSocket connection to"
+"""Refused while nobody listens, and answered with 503 while the server starts."""
 
 
 def websocket_pid(exchange: RunningExchange) -> int:
@@ -327,7 +328,7 @@ def websocket_pid(exchange: RunningExchange) -> int:
 def test_a_killed_server_is_told_and_the_book_is_right_again_afterwards(
     new_page: NewPage, exchange: RunningExchange, flow: OrderFlow
 ) -> None:
-    page = new_page(may_complain_of=REFUSED)
+    page = new_page(may_complain_of=UNCONNECTED)
     line = page.locator(".line")
     wait_for_book(page, exchange)
 

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,18 +61,12 @@ def refusal(*arguments: str, **environment: str) -> str:
     return done.stderr
 
 
-def await_end(pid: int) -> None:
+def until(is_so: Callable[[], bool]) -> None:
+    """Another process makes it so, and does not say when."""
     deadline = time.monotonic() + STOP_S_MAX
-    while is_running(pid):
+    while not is_so():
         assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def await_text(path: Path) -> None:
-    deadline = time.monotonic() + STOP_S_MAX
-    while not path.exists() or not path.read_text(encoding="ascii").endswith("\n"):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+        time.sleep(0.02)
 
 
 def state(trader: Trader) -> dict[str, Any]:
@@ -137,7 +131,7 @@ def test_a_fork_is_an_exchange_of_its_own(
         assert verified.returncode == 0, verified.stdout
     finally:
         os.kill(printed["pid"], signal.SIGTERM)
-        await_end(printed["pid"])
+        until(lambda: not is_running(printed["pid"]))
 
 
 def test_an_exchange_that_does_not_run_is_saved_and_loaded_alike(
@@ -195,8 +189,9 @@ def test_a_fork_that_nobody_waits_for_ends(
     command = exchange_command("snapshot", "fork", "base", "--data", str(venue.data))
     fork = tmp_path / "fork"
     with subprocess.Popen([*command, "--to", str(fork)], stderr=subprocess.DEVNULL) as waiting:
-        await_text(fork / "lock")
-        launcher = int((fork / "lock").read_text(encoding="ascii"))
+        lock = fork / "lock"
+        until(lambda: lock.exists() and lock.read_bytes().endswith(b"\n"))
+        launcher = int(lock.read_bytes())
 
         waiting.send_signal(signal.SIGINT)
 

@@ -315,7 +315,7 @@ def test_nothing_hangs_over_the_edge(new_page: NewPage, size: tuple[int, int]) -
 # --- What the page says of its connection is true ---
 
 
-UNCONNECTED = "WebSocket connection to"
+UNCONNECTED = "ERR_CONNECTION_REFUSED|Unexpected response code: 503"
 """Refused while nobody listens, and answered with 503 while the server starts."""
 
 

@@ -22,6 +22,7 @@ from exchange.services.children import Owner
 START_S_MAX = 30.0
 PORT_S_MAX = 0.5
 _TURN_S = 0.01
+"""Neither a port nor a server of another's making says when it is ready: both are asked again."""
 POSTGRES_MAJOR_MIN = 12
 SYNCFS_FROM = 14
 REDIS_VERSION_MIN = (6, 2)

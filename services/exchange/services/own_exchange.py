@@ -15,6 +15,7 @@ from exchange.services.run_file import Run, read_run
 START_S_MAX, STOP_S_MAX = 120.0, 60.0
 """Far more than it takes: a machine may have other things to do at the same time."""
 _LOOK_S = 0.01
+"""run.json is the one word of a launcher that any process can read, and files do not call."""
 
 
 class NotStarted(Exception):

@@ -9,6 +9,7 @@ import msgspec
 from exchange.services.admin import Admin, AdminFault
 
 _TURN_S = 0.01
+"""Services answer probes, as everywhere, and do not report by themselves."""
 _PATIENCE_S = 1.0
 """A service that waits for another no longer than that has nothing to say."""
 
